@@ -1,0 +1,80 @@
+"""Everything the environment may decide, read once at `main` and frozen. The table in the README lists the same names."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, UrlConstraints
+from pydantic_core import Url
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PostgresUrl = Annotated[Url, UrlConstraints(allowed_schemes=["postgresql", "postgres", "postgresql+asyncpg"])]
+RedisUrl = Annotated[Url, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """`BYLINE_*` variables first, then `.env`, then these defaults. Units stand in the names.
+
+    Where `database_url` or `redis_url` is absent, `byline up` starts that server itself under `data_dir`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BYLINE_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: PostgresUrl | None = None
+    redis_url: RedisUrl | None = None
+    data_dir: Path = Path(".byline")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """None: 8000, or the next free port. A port that was asked for and is taken is an error."""
+    api_processes: int = Field(default=1, ge=1, le=64)
+    public_url: str | None = None
+    """How clients reach the service, where a proxy stands before it; used in absolute links that people are shown."""
+
+    admin_email: str = "admin@example.com"
+    admin_password: SecretStr | None = None
+    """None: one is made at the first start and kept in `data_dir`, readable by its owner alone."""
+    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    """Signs access tokens. None: one is made at the first start and kept in `data_dir`."""
+    access_token_ttl_s: int = Field(default=900, ge=1)
+    refresh_token_ttl_s: int = Field(default=30 * 86400, ge=1)
+    refresh_grace_s: int = Field(default=10, ge=0)
+    """How long a refresh token that was just used may be used again, for clients whose answer was lost."""
+    registration: Literal["open", "closed"] = "open"
+    password_hash_threads: int = Field(default=2, ge=1)
+    password_hash_queue: int = Field(default=64, ge=1)
+    """Sign-ins that may wait for a hashing thread; one more answers 503."""
+
+    site_name: str = "Byline"
+    site_description: str = "A headless publishing service"
+    site_language: str = "en"
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    sample: bool = True
+    """Whether `byline up` fills an empty database with the sample archive."""
+
+    db_pool_size: int = Field(default=10, ge=1)
+    db_pool_overflow: int = Field(default=0, ge=0)
+    db_read_pool_size: int = Field(default=10, ge=1)
+    db_import_pool_size: int = Field(default=2, ge=1)
+    db_pool_wait_s: float = Field(default=1.0, gt=0)
+    db_connect_timeout_s: float = Field(default=5.0, gt=0)
+    statement_timeout_s: float = Field(default=5.0, gt=0)
+    lock_timeout_s: float = Field(default=2.0, gt=0)
+    transaction_timeout_s: float = Field(default=8.0, gt=0)
+    slow_statement_s: float = Field(default=0.5, gt=0)
+    """A statement slower than this is logged, without its parameters."""
+    request_timeout_s: float = Field(default=10.0, gt=0)
+    redis_timeout_s: float = Field(default=0.1, gt=0)
+
+    max_body_bytes: int = Field(default=2 * MIB, ge=1024)
+    max_upload_bytes: int = Field(default=16 * 1024 * MIB, ge=1024)
+    upload_idle_timeout_s: float = Field(default=30.0, gt=0)
+    import_chunk_rows: int = Field(default=2_000, ge=1)
+    import_chunk_bytes: int = Field(default=4 * MIB, ge=1024)
+    max_row_bytes: int = Field(default=4 * MIB, ge=1024)
+    import_lease_s: float = Field(default=10.0, gt=0)
+    imports_at_once: int = Field(default=1, ge=1)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """auto: console on a terminal, JSON lines elsewhere."""
