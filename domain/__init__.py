@@ -1,0 +1,1 @@
+"""Entities, value objects, rules and errors. Knows the standard library and nothing else."""

@@ -1,0 +1,58 @@
+"""The table of contents: everything that Byline does, by name."""
+
+from dataclasses import dataclass
+
+from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessions
+from application.health import CheckHealth
+from application.import_runs import RunImport
+from application.imports import (
+    DiscardUpload,
+    DispatchImports,
+    ListImportErrors,
+    ListImports,
+    ReceiveUpload,
+    ShowImport,
+    StartImport,
+)
+from application.outbox import RelayOutbox
+from application.pages import Pages, SiteShape
+from application.posts import ChangePost, CreatePost, DeletePost, PublishPost, UnpublishPost
+from application.users import ChangeUser, DeleteUser, RegisterUser
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    # Signing in
+    sign_in: SignIn
+    refresh: Refresh
+    sign_out: SignOut
+    authenticate: Authenticate
+    sweep_sessions: SweepSessions
+
+    # Users
+    register_user: RegisterUser
+    change_user: ChangeUser
+    delete_user: DeleteUser
+
+    # Posts
+    create_post: CreatePost
+    change_post: ChangePost
+    publish_post: PublishPost
+    unpublish_post: UnpublishPost
+    delete_post: DeletePost
+
+    # Imports
+    receive_upload: ReceiveUpload
+    discard_upload: DiscardUpload
+    start_import: StartImport
+    show_import: ShowImport
+    list_imports: ListImports
+    list_import_errors: ListImportErrors
+    run_import: RunImport
+    dispatch_imports: DispatchImports
+
+    # Reading, and keeping the house
+    pages: Pages
+    site: SiteShape
+    relay_outbox: RelayOutbox
+    check_health: CheckHealth

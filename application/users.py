@@ -1,0 +1,189 @@
+"""Registering, changing and deleting users."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from application.ports.services import Clock, Ids, PasswordHasher
+from application.ports.work import BeginWork, UnitOfWork
+from domain.accounts import Account
+from domain.actors import Actor, Role
+from domain.errors import InvalidValue, LastAdmin, NotAllowed, RegistrationClosed, UserHasPosts
+from domain.ids import AccountId, UserId
+from domain.users import EmailAddress, Profile, User, Username, checked_password
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    username: str
+    email: str
+    password: str = field(repr=False)
+    profile: Profile = field(default_factory=Profile)
+    role: Role = Role.AUTHOR
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterUser:
+    """A user with profile and account, all or nothing. `actor` is None for those who register themselves; only an
+    administrator may give a role. Raises InvalidValue, UsernameTaken, EmailTaken, NotAllowed, RegistrationClosed."""
+
+    begin: BeginWork
+    hasher: PasswordHasher
+    clock: Clock
+    ids: Ids
+    currency: str
+    is_open: bool
+
+    async def __call__(self, request: Registration, *, actor: Actor | None) -> User:
+        is_admin = actor is not None and actor.is_admin
+        if request.role is not Role.AUTHOR and not is_admin:
+            raise NotAllowed("Only an administrator may give roles.")
+        if not self.is_open and not is_admin:
+            raise RegistrationClosed
+        return await self.register(request)
+
+    async def register(self, request: Registration) -> User:
+        """Without asking who may; for the command line. Raises InvalidValue, UsernameTaken, EmailTaken."""
+        now = self.clock.now()
+        user = User(
+            id=UserId(self.ids.next()),
+            username=Username(request.username),
+            email=EmailAddress(request.email),
+            role=request.role,
+            created_at=now,
+            updated_at=now,
+            profile=request.profile,
+            password_hash=await self.hasher.hash(checked_password(request.password)),
+        )
+        account = Account.opened(AccountId(self.ids.next()), user.id, currency=self.currency, at=now)
+        async with self.begin() as work:
+            await work.users.add(user)
+            await work.accounts.add(account)
+            await work.commit()
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """None stands for as it is. `profile` holds the profile's fields that change, by name."""
+
+    username: str | None = None
+    email: str | None = None
+    profile: Mapping[str, str | None] | None = None
+    role: Role | None = None
+    is_active: bool | None = None
+    password: str | None = field(default=None, repr=False)
+    current_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeUser:
+    """All changes or none. A new password, a new role and deactivation end the user's sessions.
+
+    Raises UserNotFound, NotAllowed, InvalidValue, UsernameTaken, EmailTaken, LastAdmin, and VersionMismatch where
+    `expected` is given and is not the stored version.
+    """
+
+    begin: BeginWork
+    hasher: PasswordHasher
+    clock: Clock
+
+    async def __call__(
+        self, user_id: UserId, changes: UserChanges, *, actor: Actor, expected: int | None = None
+    ) -> User:
+        password_hash = await self._new_hash(user_id, changes, actor=actor)
+        now = self.clock.now()
+        async with self.begin() as work:
+            admins = await _lock_admins(user_id, work)
+            before = (await work.users.lock(user_id)).require_version(expected)
+            user = _changed(before, changes, by=actor, at=now)
+            if password_hash is not None:
+                user = user.with_password(password_hash, at=now)
+            _require_another_admin(user, admins)
+            if user == replace(before, updated_at=user.updated_at):
+                return before
+            saved = await work.users.save(user)
+            if password_hash is not None or user.role != before.role or not user.is_active:
+                await work.sessions.revoke_of(user_id, at=now)
+            await work.commit()
+        return saved
+
+    async def _new_hash(self, user_id: UserId, changes: UserChanges, *, actor: Actor) -> str | None:
+        if changes.password is None:
+            return None
+        password = checked_password(changes.password)
+        if actor.id != user_id and not actor.is_admin:
+            raise NotAllowed("Only the user or an administrator may set a password.")
+        if actor.id == user_id:
+            async with self.begin() as work:
+                known = (await work.users.get(user_id)).password_hash
+            if not await self.hasher.verify(changes.current_password or "", known):
+                raise InvalidValue(
+                    "current_password", "It must be the password that is to be replaced.", code="wrong_password"
+                )
+        return await self.hasher.hash(password)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUser:
+    """With profile, sessions and account; one with money in its history is made anonymous instead.
+
+    Raises UserNotFound, NotAllowed, LastAdmin, VersionMismatch, and UserHasPosts unless `with_posts`.
+    """
+
+    begin: BeginWork
+    clock: Clock
+
+    async def __call__(
+        self, user_id: UserId, *, actor: Actor, with_posts: bool = False, expected: int | None = None
+    ) -> None:
+        async with self.begin() as work:
+            admins = await _lock_admins(user_id, work)
+            user = (await work.users.lock(user_id)).require_version(expected)
+            user.require_deletable(by=actor)
+            _require_another_admin(replace(user, is_active=False), admins)
+            if with_posts:
+                await work.posts.delete_by_author(user_id)
+            elif await work.posts.exist_by_author(user_id):
+                raise UserHasPosts
+            await _remove(user, work, at=self.clock.now())
+            await work.commit()
+
+
+async def _remove(user: User, work: UnitOfWork, *, at: datetime) -> None:
+    if await work.accounts.has_history(user.id):
+        await work.users.save(user.anonymised(at=at))
+        await work.sessions.revoke_of(user.id, at=at)
+    else:
+        await work.accounts.delete_of(user.id)
+        await work.users.delete(user.id)
+
+
+def _changed(user: User, changes: UserChanges, *, by: Actor, at: datetime) -> User:
+    if changes.username is not None or changes.email is not None:
+        user = user.renamed(
+            username=user.username if changes.username is None else Username(changes.username),
+            email=user.email if changes.email is None else EmailAddress(changes.email),
+            by=by,
+            at=at,
+        )
+    if changes.profile is not None:
+        user = user.described(user.profile.changed(changes.profile), by=by, at=at)
+    if changes.role is not None:
+        user = user.with_role(changes.role, by=by, at=at)
+    if changes.is_active is not None:
+        user = user.activated(changes.is_active, by=by, at=at)
+    return user
+
+
+async def _lock_admins(user_id: UserId, work: UnitOfWork) -> list[UserId]:
+    """Every active administrator where the user is one, all locked in id order before the user is, so that two who
+    demote each other neither deadlock nor both succeed."""
+    user = await work.users.get(user_id)
+    return await work.users.lock_active_admins() if user.role is Role.ADMIN else []
+
+
+def _require_another_admin(user: User, admins: list[UserId]) -> None:
+    """Raises LastAdmin where `user` is the only one in `admins` and would be none any more."""
+    if admins == [user.id] and not (user.is_active and user.role is Role.ADMIN):
+        raise LastAdmin
