@@ -1,4 +1,4 @@
-"""Bulk imports from the outside: receive a file, queue a job, tell how it goes. `import_runs` is what happens inside."""
+"""Bulk imports from the outside: receive a file, queue a job, tell how it goes. `import_runs` is the inside."""
 
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass

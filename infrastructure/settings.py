@@ -1,4 +1,4 @@
-"""Everything the environment may decide, read once at `main` and frozen. The table in the README lists the same names."""
+"""Everything the environment may decide, read once at `main` and frozen. The README has them in a table."""
 
 from pathlib import Path
 from typing import Annotated, Literal

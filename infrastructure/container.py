@@ -1,0 +1,186 @@
+"""The composition root: which adapter stands behind which port, and how use cases are put together.
+
+`Container(settings=...)` is the service; `.override(MemoryAdapters())` rebuilds it on memory alone. It is synchronous;
+what needs opening and closing is opened and closed by `running`.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version
+
+from dependency_injector import containers, providers
+
+from application import auth, health, import_runs, imports, outbox, posts, users
+from application.pages import Pages, SiteShape
+from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
+from application.ports.work import BeginWork, Message
+from application.use_cases import UseCases
+from infrastructure.clock import SystemClock, Uuid7Ids
+from infrastructure.database.actors import SqlActors
+from infrastructure.database.database import import_database, service_database
+from infrastructure.database.health import ServersHealth
+from infrastructure.database.pages import SqlPages
+from infrastructure.embedded.secrets import kept_secret
+from infrastructure.formats.readers import FormatReaders
+from infrastructure.memory.actors import MemoryActors
+from infrastructure.memory.health import MemoryHealth
+from infrastructure.memory.pages import MemoryPages
+from infrastructure.memory.queue import MemoryQueue
+from infrastructure.memory.storage import MemoryBlobs
+from infrastructure.memory.store import MemoryStore
+from infrastructure.queue.arq import ArqQueue
+from infrastructure.security.passwords import Argon2Hasher
+from infrastructure.security.tokens import JwtTokens
+from infrastructure.settings import Settings
+from infrastructure.slugs import slug_words
+from infrastructure.storage.files import FileBlobs
+
+
+def _deliveries(queue: JobQueue) -> dict[str, outbox.Deliver]:
+    async def start_import(message: Message) -> None:
+        await queue.wake(message.topic, str(message.body["import_id"]))
+
+    return {outbox.START_IMPORT: start_import}
+
+
+def _tokens(settings: Settings) -> JwtTokens:
+    if settings.secret_key is not None:
+        return JwtTokens(settings.secret_key.get_secret_value())
+    return JwtTokens(kept_secret(settings.data_dir / "secret_key", lambda: secrets.token_urlsafe(48)))
+
+
+def _site(settings: Settings) -> SiteShape:
+    return SiteShape(
+        name=settings.site_name,
+        description=settings.site_description,
+        language=settings.site_language,
+        currency=settings.currency,
+        registration=settings.registration,
+        version=version("byline"),
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    settings = providers.Dependency(instance_of=Settings)
+    option = settings.provided
+
+    # Adapters: what `MemoryAdapters` overrides.
+    database = providers.Singleton(service_database, settings)
+    import_database = providers.Singleton(import_database, settings)
+    begin: providers.Provider[BeginWork] = database.provided.begin
+    begin_import: providers.Provider[BeginWork] = import_database.provided.begin
+    pages: providers.Provider[Pages] = providers.Singleton(SqlPages, database)
+    actors: providers.Provider[Actors] = providers.Singleton(SqlActors, database)
+    queue = providers.Singleton(ArqQueue, option.redis_url, timeout_s=option.redis_timeout_s)
+    blobs: providers.Provider[BlobStorage] = providers.Singleton(FileBlobs, option.data_dir)
+    probe: providers.Provider[HealthProbe] = providers.Singleton(ServersHealth, database, queue)
+    opened = providers.List(database, import_database, queue)
+
+    # Adapters that need no server.
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(Uuid7Ids)
+    slugger = providers.Object(slug_words)
+    readers = providers.Singleton(FormatReaders)
+    tokens = providers.Singleton(_tokens, settings)
+    hasher = providers.Singleton(Argon2Hasher, threads=option.password_hash_threads, waiting=option.password_hash_queue)
+    deliveries = providers.Singleton(_deliveries, queue)
+    site = providers.Singleton(_site, settings)
+
+    # Use cases.
+    issue_tokens = providers.Factory(
+        auth.IssueTokens,
+        tokens=tokens,
+        clock=clock,
+        access_ttl=providers.Factory(timedelta, seconds=option.access_token_ttl_s),
+        refresh_ttl=providers.Factory(timedelta, seconds=option.refresh_token_ttl_s),
+    )
+    use_cases = providers.Singleton(
+        UseCases,
+        sign_in=providers.Factory(auth.SignIn, begin=begin, hasher=hasher, issue=issue_tokens, clock=clock, ids=ids),
+        refresh=providers.Factory(
+            auth.Refresh,
+            begin=begin,
+            issue=issue_tokens,
+            tokens=tokens,
+            actors=actors,
+            clock=clock,
+            grace=providers.Factory(timedelta, seconds=option.refresh_grace_s),
+        ),
+        sign_out=providers.Factory(auth.SignOut, begin=begin, tokens=tokens, clock=clock),
+        authenticate=providers.Factory(auth.Authenticate, tokens=tokens, actors=actors, clock=clock),
+        sweep_sessions=providers.Factory(auth.SweepSessions, begin=begin, clock=clock),
+        register_user=providers.Factory(
+            users.RegisterUser,
+            begin=begin,
+            hasher=hasher,
+            clock=clock,
+            ids=ids,
+            currency=option.currency,
+            is_open=option.registration.as_(lambda registration: registration == "open"),
+        ),
+        change_user=providers.Factory(users.ChangeUser, begin=begin, hasher=hasher, clock=clock),
+        delete_user=providers.Factory(users.DeleteUser, begin=begin, clock=clock),
+        create_post=providers.Factory(posts.CreatePost, begin=begin, clock=clock, ids=ids, slugger=slugger),
+        change_post=providers.Factory(posts.ChangePost, begin=begin, clock=clock),
+        publish_post=providers.Factory(posts.PublishPost, begin=begin, clock=clock),
+        unpublish_post=providers.Factory(posts.UnpublishPost, begin=begin, clock=clock),
+        delete_post=providers.Factory(posts.DeletePost, begin=begin),
+        receive_upload=providers.Factory(
+            imports.ReceiveUpload, blobs=blobs, ids=ids, max_bytes=option.max_upload_bytes
+        ),
+        discard_upload=providers.Factory(imports.DiscardUpload, blobs=blobs),
+        start_import=providers.Factory(imports.StartImport, begin=begin, queue=queue, clock=clock, ids=ids),
+        show_import=providers.Factory(imports.ShowImport, begin=begin),
+        list_imports=providers.Factory(imports.ListImports, begin=begin),
+        list_import_errors=providers.Factory(imports.ListImportErrors, begin=begin),
+        run_import=providers.Factory(
+            import_runs.RunImport,
+            begin=begin_import,
+            blobs=blobs,
+            readers=readers,
+            hasher=hasher,
+            clock=clock,
+            ids=ids,
+            slugger=slugger,
+            limits=providers.Factory(
+                import_runs.ImportLimits,
+                chunk_rows=option.import_chunk_rows,
+                chunk_bytes=option.import_chunk_bytes,
+                max_row_bytes=option.max_row_bytes,
+                lease=providers.Factory(timedelta, seconds=option.import_lease_s),
+            ),
+            currency=option.currency,
+        ),
+        dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
+        pages=pages,
+        site=site,
+        relay_outbox=providers.Factory(outbox.RelayOutbox, begin=begin, clock=clock, deliveries=deliveries),
+        check_health=providers.Factory(health.CheckHealth, probe=probe),
+    )
+
+
+class MemoryAdapters(containers.DeclarativeContainer):
+    """Every outside thing in memory: `container.override(MemoryAdapters())`."""
+
+    store = providers.Singleton(MemoryStore)
+    begin = store.provided.begin
+    begin_import = store.provided.begin
+    pages = providers.Singleton(MemoryPages, store)
+    actors = providers.Singleton(MemoryActors, store)
+    queue = providers.Singleton(MemoryQueue)
+    blobs = providers.Singleton(MemoryBlobs)
+    probe = providers.Singleton(MemoryHealth)
+    opened = providers.List()
+
+
+@asynccontextmanager
+async def running(container: Container) -> AsyncIterator[UseCases]:
+    """The use cases, with everything they stand on opened; closed again in reverse order."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(container.hasher().close)
+        for resource in container.opened():
+            stack.push_async_callback(resource.close)
+            await resource.open()
+        yield container.use_cases()
