@@ -9,9 +9,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= 2
 ARGS ?=
 
-# The pinned uv of requirements-build.lock. Byline itself is built by what is installed by then: no network, no isolation.
+# The pinned uv of requirements-build.lock. It compiles while it installs, since a first start in four processes would compile
+# four times over. Byline itself is built by what is installed by then: no network, no isolation.
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 INSTALL_BYLINE := $(INSTALL) --offline --no-deps --no-build-isolation --editable .
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	$(if $(UPGRADE),--upgrade)
