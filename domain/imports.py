@@ -131,6 +131,10 @@ class ImportJob:
     def advanced(self, rows: Tally, checkpoint: Checkpoint) -> Self:
         return replace(self, tally=self.tally + rows, checkpoint=checkpoint)
 
+    def released(self) -> Self:
+        """Given back by its worker, for anybody to go on with from the checkpoint."""
+        return replace(self, state=ImportState.QUEUED, lease_until=None)
+
     def finished(self, *, at: datetime) -> Self:
         state = ImportState.COMPLETED_WITH_ERRORS if self.tally.failed else ImportState.SUCCEEDED
         return replace(self, state=state, finished_at=at, lease_until=None)

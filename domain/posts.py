@@ -19,6 +19,8 @@ EXCERPT_MAX = 2_000
 TAG_MAX = 60
 TAGS_MAX = 50
 VIEWS_MAX = 2**62
+SOURCE_MAX = 200
+EXTERNAL_ID_MAX = 500
 
 EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -103,6 +105,13 @@ def checked_instant(value: datetime, field: str) -> datetime:
     if not EARLIEST <= instant < LATEST:
         raise InvalidValue(field, "It must lie in the years 1000 to 9998.", code="out_of_range")
     return instant
+
+
+def checked_views(views: int) -> int:
+    """Raises InvalidValue below 0 and above VIEWS_MAX."""
+    if not 0 <= views <= VIEWS_MAX:
+        raise InvalidValue("views", f"It must lie between 0 and {VIEWS_MAX}.", code="out_of_range")
+    return views
 
 
 @dataclass(frozen=True, slots=True)
