@@ -1,0 +1,112 @@
+"""Posts in memory, their views beside them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from application.ports.repositories import ImportedPost
+from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserNotFound
+from domain.ids import ImportId, PostId, UserId
+from domain.posts import Post
+from infrastructure.memory.tables import StoredPost
+from infrastructure.memory.transaction import Transaction
+
+
+class MemoryPosts:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tx = transaction
+
+    async def get(self, post_id: PostId) -> Post:
+        await self._tx.statement()
+        stored = self._tx.posts.find(post_id)
+        if stored is None:
+            raise PostNotFound(post_id)
+        return stored.post
+
+    async def lock(self, post_id: PostId) -> Post:
+        await self._tx.statement()
+        stored = await self._tx.posts.lock(post_id)
+        if stored is None:
+            raise PostNotFound(post_id)
+        return stored.post
+
+    async def slugs_taken(self, slugs: Collection[str]) -> set[str]:
+        await self._tx.statement()
+        return {slug for slug in slugs if self._tx.slugs.find(slug) is not None}
+
+    async def add(self, post: Post) -> None:
+        await self._tx.statement()
+        await self._add(post, origin=None)
+
+    async def save(self, post: Post) -> Post:
+        await self._tx.statement()
+        stored = await self._tx.posts.lock(post.id)
+        if stored is None or stored.post.version != post.version:
+            raise StaleVersion(stored.post.version if stored else None)
+        if post.slug != stored.post.slug:
+            await self._tx.slugs.remove(stored.post.slug.value)
+            await self._claim_slug(post)
+        saved = replace(post, version=post.version + 1)
+        self._tx.posts.put(post.id, replace(stored, post=saved))
+        return saved
+
+    async def delete(self, post_id: PostId) -> None:
+        await self._tx.statement()
+        await self._delete(post_id)
+
+    async def delete_by_author(self, author_id: UserId) -> int:
+        await self._tx.statement()
+        theirs = sorted(stored.post.id for stored in self._tx.posts.values() if stored.post.author_id == author_id)
+        return sum([await self._delete(post_id) for post_id in theirs])
+
+    async def exist_by_author(self, author_id: UserId) -> bool:
+        await self._tx.statement()
+        return any(stored.post.author_id == author_id for stored in self._tx.posts.values())
+
+    async def origins_by_slug(self, slugs: Collection[str]) -> dict[str, ImportId | None]:
+        await self._tx.statement()
+        found = {slug: self._tx.slugs.find(slug) for slug in slugs}
+        return {slug: self._origin(post_id) for slug, post_id in found.items() if post_id is not None}
+
+    async def origins_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], ImportId | None]:
+        await self._tx.statement()
+        found = {key: self._tx.external_ids.find(key) for key in keys}
+        return {key: self._origin(post_id) for key, post_id in found.items() if post_id is not None}
+
+    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId) -> None:
+        await self._tx.statement()
+        for imported in posts:
+            await self._add(imported.post, origin=origin)
+            if imported.views:
+                self._tx.views.put(imported.post.id, imported.views)
+
+    async def _add(self, post: Post, *, origin: ImportId | None) -> None:
+        await self._claim_slug(post)
+        key = _external_key(post)
+        if key is not None and not await self._tx.external_ids.claim(key, post.id):
+            raise self._tx.refused(ExternalIdTaken())
+        if not await self._tx.users.refer(post.author_id):
+            raise self._tx.refused(UserNotFound(post.author_id))
+        self._tx.posts.put(post.id, StoredPost(post, origin))
+
+    async def _delete(self, post_id: PostId) -> bool:
+        stored = await self._tx.posts.remove(post_id)
+        if stored is None:
+            return False
+        await self._tx.slugs.remove(stored.post.slug.value)
+        key = _external_key(stored.post)
+        if key is not None:
+            await self._tx.external_ids.remove(key)
+        await self._tx.views.remove(post_id)
+        return True
+
+    async def _claim_slug(self, post: Post) -> None:
+        if not await self._tx.slugs.claim(post.slug.value, post.id):
+            raise self._tx.refused(SlugTaken(post.slug.value))
+
+    def _origin(self, post_id: PostId) -> ImportId | None:
+        stored = self._tx.posts.find(post_id)
+        return stored.origin if stored else None
+
+
+def _external_key(post: Post) -> tuple[str, str] | None:
+    return None if post.source is None or post.external_id is None else (post.source, post.external_id)

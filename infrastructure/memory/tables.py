@@ -1,0 +1,65 @@
+"""What is committed: plain dictionaries of immutable rows."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from application.ports.work import Message
+from domain.accounts import Account
+from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId
+from domain.imports import ImportJob, RowError
+from domain.posts import Post
+from domain.sessions import RefreshToken, Session
+from domain.users import User
+
+Key = TypeVar("Key", bound=Hashable)
+Row = TypeVar("Row")
+
+
+class Table(Generic[Key, Row]):
+    """Committed rows by key. `commits` counts the transactions that changed it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Row] = {}
+        self.commits = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """`origin` is the import that made it."""
+
+    user: User
+    origin: ImportId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPost:
+    post: Post
+    origin: ImportId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    message: Message
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """`usernames` to `external_ids` are the unique indexes. A post without a row in `views` has none."""
+
+    users: Table[UserId, StoredUser] = field(default_factory=Table)
+    usernames: Table[str, UserId] = field(default_factory=Table)
+    emails: Table[str, UserId] = field(default_factory=Table)
+    posts: Table[PostId, StoredPost] = field(default_factory=Table)
+    slugs: Table[str, PostId] = field(default_factory=Table)
+    external_ids: Table[tuple[str, str], PostId] = field(default_factory=Table)
+    views: Table[PostId, int] = field(default_factory=Table)
+    accounts: Table[AccountId, Account] = field(default_factory=Table)
+    entries: Table[AccountId, int] = field(default_factory=Table)
+    sessions: Table[SessionId, Session] = field(default_factory=Table)
+    tokens: Table[bytes, RefreshToken] = field(default_factory=Table)
+    imports: Table[ImportId, ImportJob] = field(default_factory=Table)
+    import_errors: Table[tuple[ImportId, int], RowError] = field(default_factory=Table)
+    outbox: Table[MessageId, StoredMessage] = field(default_factory=Table)
