@@ -1,0 +1,102 @@
+"""A PostgreSQL data directory and the programs that work on it."""
+
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infrastructure.embedded.errors import EmbeddedError
+from infrastructure.embedded.folder import FolderUnusable
+from infrastructure.embedded.process import Program, run
+from infrastructure.embedded.users import ServerUser, make_server_folder
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+TIMEOUT_S = 120.0
+
+
+class WrongData(EmbeddedError):
+    """What stands in the folder is not for this PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`path` may lie where `user` has no way to; `programs` must be for that user to run."""
+
+    path: Path
+    programs: Path
+    user: ServerUser | None
+
+    def exists(self, *, major: str) -> bool:
+        """Whether it was made. Raises WrongData where it is not the data of PostgreSQL `major`."""
+        version = self.path / "PG_VERSION"
+        if not version.exists():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise WrongData(f"{self.path} holds something else than PostgreSQL's data. Move it away.")
+            return False
+        made_by = version.read_text().strip()
+        if made_by != major:
+            raise WrongData(
+                f"{self.path} was written by PostgreSQL {made_by}, and this Byline runs {major}. Dump it with the "
+                f"Byline that wrote it, or move the folder away to begin with an empty one."
+            )
+        return True
+
+    def make(self, *statements: str, sync: bool = True) -> None:
+        """Make it and execute `statements` in it. What a crash leaves is not taken for a cluster later."""
+        draft = Cluster(self.path.with_suffix(".draft"), self.programs, self.user)
+        shutil.rmtree(draft.path, ignore_errors=True)
+        make_server_folder(draft.path, self.user)
+        # The builtin locale is the same on every system; the wheel has no ICU, and not every libc knows C.UTF-8.
+        locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        durability = () if sync else ("--no-sync",)
+        initdb = draft._program("initdb", after=("--username=postgres", "--auth=reject", *locale, *durability))
+        run(initdb, timeout_s=TIMEOUT_S)
+        (draft.path / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        draft.execute(*statements)
+        draft.path.rename(self.path)
+
+    def execute(self, *statements: str) -> None:
+        """Execute as the superuser, while no server runs. Raises ProgramFailed at the first error."""
+        # A password in a statement is not for an error message.
+        settings = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
+        stdin = "".join(f"{statement}\n" for statement in statements)
+        program = self._program("postgres", before=("--single",), after=(*settings, "postgres"), stdin=stdin)
+        run(program, timeout_s=TIMEOUT_S)
+
+    def server(self, settings: Mapping[str, str]) -> Program:
+        """The server, which shuts down at once with SIGQUIT when this process dies.
+
+        Killing the postmaster instead would leave its backends alive for as long as they are busy with a statement.
+        """
+        options = tuple(f"--{name}={value}" for name, value in settings.items())
+        return self._program("postgres", after=options, death_signal=signal.SIGQUIT)
+
+    def _program(
+        self,
+        name: str,
+        *,
+        before: tuple[str, ...] = (),
+        after: tuple[str, ...] = (),
+        stdin: str = "",
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> Program:
+        return Program(
+            (str(self.programs / name), *before, "-D", self._directory(), *after),
+            env=ENVIRONMENT,
+            cwd=self.path,
+            user=self.user,
+            stdin=stdin,
+            death_signal=death_signal,
+        )
+
+    def _directory(self) -> str:
+        if self.user is None or self.user.can_reach(self.path):
+            return str(self.path)
+        if sys.platform == "linux":
+            return "/proc/self/cwd"  # where it was started, under a name that leads there past the closed folders above
+        raise FolderUnusable(
+            f"Started as root, PostgreSQL runs as user {self.user.uid}, who cannot reach {self.path}. "
+            f"Start Byline as another user, or set BYLINE_DATA_DIR to a folder that every user can pass through to."
+        )
