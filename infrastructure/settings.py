@@ -1,25 +1,31 @@
 """Everything the environment may decide, read once at `main` and frozen. The README has them in a table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, UrlConstraints
-from pydantic_core import Url
+from pydantic import AfterValidator, Field, SecretStr, UrlConstraints, ValidationError
+from pydantic_core import ErrorDetails, Url
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.users import PASSWORD_MAX, PASSWORD_MIN, EmailAddress
 
 PostgresUrl = Annotated[Url, UrlConstraints(allowed_schemes=["postgresql", "postgres", "postgresql+asyncpg"])]
 RedisUrl = Annotated[Url, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
+Email = Annotated[str, AfterValidator(lambda text: EmailAddress(text).value)]
 
 MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """`BYLINE_*` variables first, then `.env`, then these defaults. Units stand in the names.
+    """`BYLINE_*` variables first, then `.env`, then these defaults; empty ones count as absent. Names carry units.
 
     Where `database_url` or `redis_url` is absent, `byline up` starts that server itself under `data_dir`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="BYLINE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BYLINE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     database_url: PostgresUrl | None = None
     redis_url: RedisUrl | None = None
@@ -31,8 +37,8 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """How clients reach the service, where a proxy stands before it; used in absolute links that people are shown."""
 
-    admin_email: str = "admin@example.com"
-    admin_password: SecretStr | None = None
+    admin_email: Email = "admin@example.com"
+    admin_password: SecretStr | None = Field(default=None, min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)
     """None: one is made at the first start and kept in `data_dir`, readable by its owner alone."""
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     """Signs access tokens. None: one is made at the first start and kept in `data_dir`."""
@@ -78,3 +84,60 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """auto: console on a terminal, JSON lines elsewhere."""
+
+
+class BadSettings(Exception):
+    """`str(error)` has a line for each wrong variable, which names it and says what it must be.
+
+    No value is repeated that may hold a secret.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def load_settings() -> Settings:
+    """What the environment says now. Raises BadSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings([f".env: cannot be read ({error})."]) from None
+    raise BadSettings([_problem(detail) for detail in details])
+
+
+_EXAMPLES = {
+    "database_url": "postgresql://byline:password@localhost:5432/byline",
+    "redis_url": "redis://localhost:6379/0",
+    "port": "8000",
+    "secret_key": "the output of `openssl rand -hex 32`",
+    "admin_password": "the output of `openssl rand -hex 12`",
+    "sample": "true",
+}
+_SECRET = {"database_url", "redis_url", "secret_key", "admin_password"}
+_MUST = {
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_parsing": "must be a whole number",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} characters",
+    "url_parsing": "must be a URL",
+    "url_scheme": "must be a URL that begins with {expected_schemes}",
+    "value_error": "cannot be used: {error}",
+}
+
+
+def _problem(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    known = _MUST.get(detail["type"])
+    must = known.format(**detail.get("ctx", {})).rstrip(".") if known else detail["msg"]
+    told = "" if name in _SECRET else f" (it is {str(detail['input'])[:80]!r})"
+    example = _EXAMPLES.get(name, Settings.model_fields[name].default)
+    return f"BYLINE_{name.upper()}: {must}{told}, for example {example}."
