@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from application.administrators import CreateAdmin, FindAdmin, PromoteToAdmin
 from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessions
 from application.health import CheckHealth
 from application.import_runs import RunImport
@@ -33,6 +34,11 @@ class UseCases:
     register_user: RegisterUser
     change_user: ChangeUser
     delete_user: DeleteUser
+
+    # Administrators, from the command line
+    find_admin: FindAdmin
+    create_admin: CreateAdmin
+    promote_to_admin: PromoteToAdmin
 
     # Posts
     create_post: CreatePost

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from dependency_injector import containers, providers
 
-from application import auth, health, import_runs, imports, outbox, posts, users
+from application import administrators, auth, health, import_runs, imports, outbox, posts, users
 from application.pages import Pages, SiteShape
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
@@ -96,6 +96,15 @@ class Container(containers.DeclarativeContainer):
         access_ttl=providers.Factory(timedelta, seconds=option.access_token_ttl_s),
         refresh_ttl=providers.Factory(timedelta, seconds=option.refresh_token_ttl_s),
     )
+    register_user = providers.Factory(
+        users.RegisterUser,
+        begin=begin,
+        hasher=hasher,
+        clock=clock,
+        ids=ids,
+        currency=option.currency,
+        is_open=option.registration.as_(lambda registration: registration == "open"),
+    )
     use_cases = providers.Singleton(
         UseCases,
         sign_in=providers.Factory(auth.SignIn, begin=begin, hasher=hasher, issue=issue_tokens, clock=clock, ids=ids),
@@ -111,17 +120,12 @@ class Container(containers.DeclarativeContainer):
         sign_out=providers.Factory(auth.SignOut, begin=begin, tokens=tokens, clock=clock),
         authenticate=providers.Factory(auth.Authenticate, tokens=tokens, actors=actors, clock=clock),
         sweep_sessions=providers.Factory(auth.SweepSessions, begin=begin, clock=clock),
-        register_user=providers.Factory(
-            users.RegisterUser,
-            begin=begin,
-            hasher=hasher,
-            clock=clock,
-            ids=ids,
-            currency=option.currency,
-            is_open=option.registration.as_(lambda registration: registration == "open"),
-        ),
+        register_user=register_user,
         change_user=providers.Factory(users.ChangeUser, begin=begin, hasher=hasher, clock=clock),
         delete_user=providers.Factory(users.DeleteUser, begin=begin, clock=clock),
+        find_admin=providers.Factory(administrators.FindAdmin, begin=begin),
+        create_admin=providers.Factory(administrators.CreateAdmin, register_user=register_user),
+        promote_to_admin=providers.Factory(administrators.PromoteToAdmin, begin=begin, clock=clock),
         create_post=providers.Factory(posts.CreatePost, begin=begin, clock=clock, ids=ids, slugger=slugger),
         change_post=providers.Factory(posts.ChangePost, begin=begin, clock=clock),
         publish_post=providers.Factory(posts.PublishPost, begin=begin, clock=clock),
