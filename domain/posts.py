@@ -20,7 +20,7 @@ TAG_MAX = 60
 TAGS_MAX = 50
 VIEWS_MAX = 2**62
 SOURCE_MAX = 200
-EXTERNAL_ID_MAX = 500
+EXTERNAL_ID_MAX = 400
 
 EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -28,6 +28,8 @@ LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 SLUG_PATTERN = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 _SLUG = re.compile(SLUG_PATTERN)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+# One more than the last group of a UUID has, so that no slug becomes alike to one by its suffix.
+_SUFFIX_DIGITS = 13
 
 
 class PostStatus(StrEnum):
@@ -73,8 +75,10 @@ class Slug:
     def candidates(self, post_id: PostId) -> Iterator[Self]:
         """The slugs to try in order: itself, `-2` to `-9`, and one with a piece of the id, which nobody else has."""
         yield self
-        for suffix in (*map(str, range(2, 10)), post_id.hex[-12:]):
-            yield replace(self, value=f"{self.value[: SLUG_MAX - len(suffix) - 1].rstrip('-')}-{suffix}")
+        for suffix in (*map(str, range(2, 10)), post_id.hex[-_SUFFIX_DIGITS:]):
+            candidate = replace(self, value=f"{self.value[: SLUG_MAX - len(suffix) - 1].rstrip('-')}-{suffix}")
+            if candidate != self:
+                yield candidate
 
     def first_free(self, taken: set[str], post_id: PostId) -> Self:
         """The first candidate that is not in `taken`; the last one where all are."""

@@ -1,6 +1,11 @@
 """What every text must hold to: a length in characters, and nothing that a database or an encoder cannot keep."""
 
+from unicodedata import category
+
 from domain.errors import InvalidValue
+
+# Control characters, line and paragraph separators (Unicode's general categories).
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
 
 def checked(value: str, field: str, *, longest: int, shortest: int = 0) -> str:
@@ -21,8 +26,8 @@ def checked(value: str, field: str, *, longest: int, shortest: int = 0) -> str:
 
 
 def checked_line(value: str, field: str, *, longest: int, shortest: int = 0) -> str:
-    """As `checked`, trimmed and without control characters. Raises InvalidValue."""
+    """As `checked`, trimmed, without line breaks and control characters. Raises InvalidValue."""
     value = value.strip()
-    if not value.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in value):
+    if not value.isprintable() and any(category(character) in _BREAKING for character in value):
         raise InvalidValue(field, "It must be a single line without control characters.", code="bad_character")
     return checked(value, field, longest=longest, shortest=shortest)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from domain.errors import ImportNotFound, LeaseLost
 from domain.ids import ImportId
-from domain.imports import ImportJob, RowError
+from domain.imports import ImportJob, ImportState, RowError
 from infrastructure.memory.transaction import Transaction
 
 
@@ -61,7 +61,7 @@ class MemoryImports:
     async def save(self, job: ImportJob) -> None:
         await self._tx.statement()
         stored = await self._held(job)
-        lease_until = None if job.is_finished else stored.lease_until
+        lease_until = stored.lease_until if job.state is ImportState.RUNNING else None
         self._tx.imports.put(job.id, replace(job, lease_until=lease_until, created_by=stored.created_by))
 
     async def add_errors(self, import_id: ImportId, errors: Sequence[RowError]) -> None:
@@ -87,6 +87,6 @@ class MemoryImports:
 
     async def _held(self, job: ImportJob) -> ImportJob:
         stored = await self._tx.imports.lock(job.id)
-        if stored is None or stored.fence != job.fence or stored.is_finished:
+        if stored is None or stored.fence != job.fence or stored.state is not ImportState.RUNNING:
             raise LeaseLost(job.id)
         return stored

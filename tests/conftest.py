@@ -1,0 +1,85 @@
+"""What any test may ask for: `database_url` and `redis_url`, empty, on servers that start only for tests that ask.
+
+Under xdist they are started by the controller, whose main thread outlives every worker, and once a worker has collected
+a test that needs them.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests import stage
+
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis.settings.register_profile("exploring", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile("repeatable")
+
+CONTROLLED = pytest.StashKey[stage.Controlled]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    if CONTROLLED not in node.config.stash:
+        node.config.stash[CONTROLLED] = stage.Controlled(Path(tempfile.mkdtemp(prefix="byline-test-run-")))
+    node.workerinput["run_folder"] = str(node.config.stash[CONTROLLED].folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    folder = _run_folder(session.config)
+    if folder is not None and any("servers" in getattr(item, "fixturenames", ()) for item in session.items):
+        stage.ask_for_servers(folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    node.config.stash[CONTROLLED].start_if_asked()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if CONTROLLED in config.stash:
+        config.stash[CONTROLLED].stop()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[stage.Servers]:
+    """Skips where none can be started, and fails instead with BYLINE_TEST_REQUIRE_SERVERS=1."""
+    folder = _run_folder(request.config)
+    with stage.alone() if folder is None else nullcontext(stage.shared(folder)) as outcome:
+        if isinstance(outcome, stage.Servers):
+            yield outcome
+        elif os.environ.get("BYLINE_TEST_REQUIRE_SERVERS") == "1":
+            pytest.fail(f"No server could be started: {outcome}")
+        else:
+            pytest.skip(f"No server could be started: {outcome}")
+
+
+@pytest.fixture(scope="session")
+def worker_database_url(servers: stage.Servers, worker_id: str) -> Iterator[str]:
+    with stage.copy_of_template(servers, worker_id) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(worker_database_url: str) -> str:
+    """Of a migrated database that is empty when the test begins, and this worker's alone."""
+    stage.empty_database(worker_database_url)
+    return worker_database_url
+
+
+@pytest.fixture
+def redis_url(servers: stage.Servers, worker_id: str) -> str:
+    """Of a Redis database that is empty when the test begins, and this worker's alone."""
+    return stage.emptied_redis(servers, worker_id)
+
+
+def _run_folder(config: pytest.Config) -> Path | None:
+    """What this worker of xdist shares with the controller; None where one process does it all."""
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    return Path(workerinput["run_folder"]) if workerinput else None
