@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from dependency_injector import containers, providers
 
-from application import administrators, auth, health, import_runs, imports, outbox, posts, users
+from application import administrators, auth, health, import_rows, import_runs, imports, outbox, posts, users
 from application.pages import Pages, SiteShape
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
@@ -149,7 +149,7 @@ class Container(containers.DeclarativeContainer):
             ids=ids,
             slugger=slugger,
             limits=providers.Factory(
-                import_runs.ImportLimits,
+                import_rows.ImportLimits,
                 chunk_rows=option.import_chunk_rows,
                 chunk_bytes=option.import_chunk_bytes,
                 max_row_bytes=option.max_row_bytes,

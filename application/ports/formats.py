@@ -1,7 +1,7 @@
 """Reading import files: bytes to rows of the right types, one record at a time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
@@ -39,7 +39,7 @@ class UserRow:
     bio: str = ""
     website: str | None = None
     role: str = "author"
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
