@@ -4,6 +4,7 @@
 what needs opening and closing is opened and closed by `running`.
 """
 
+import operator
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -103,7 +104,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         ids=ids,
         currency=option.currency,
-        is_open=option.registration.as_(lambda registration: registration == "open"),
+        is_open=providers.Callable(operator.eq, option.registration, "open"),
     )
     use_cases = providers.Singleton(
         UseCases,
