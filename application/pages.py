@@ -142,21 +142,24 @@ class Cursor:
         try:
             unpacked = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             made_for, key, item = unpacked
-            parsed = _sort_key(key)
-            cursor = cls(made_for, parsed, UUID(hex=item))
-        except (ValueError, TypeError, AttributeError, binascii.Error, OverflowError):
+            cursor = cls(made_for, _sort_key(key, made_for), UUID(hex=item))
+        except (ValueError, TypeError, AttributeError, binascii.Error, OverflowError, RecursionError):
             raise InvalidValue("after", "It is not a cursor of this list.", code="bad_cursor") from None
         if cursor.sort != sort:
             raise InvalidValue("after", "The cursor belongs to a list of another order.", code="bad_cursor")
         return cursor
 
 
-def _sort_key(value: object) -> datetime | int | None:
-    """Raises ValueError."""
-    if isinstance(value, str):
+def _sort_key(value: object, sort: str) -> datetime | int | None:
+    """Raises ValueError for what no list of that sort has."""
+    by = sort.partition("-")[0]
+    if by == SortBy.VIEWS:
+        if type(value) is int and 0 <= value < 2**63:
+            return value
+    elif isinstance(value, str):
         return datetime.fromisoformat(value).astimezone(UTC)
-    if value is None or (type(value) is int and 0 <= value < 2**63):
-        return value
+    elif value is None and by == SortBy.PUBLISHED_AT:
+        return None
     raise ValueError(value)
 
 

@@ -34,14 +34,14 @@ class CreatePost:
     async def __call__(self, request: NewPost, *, actor: Actor) -> Post:
         for tries_left in reversed(range(_TRIES)):
             try:
-                return await self._create(request, actor=actor)
+                return await self._create(request, actor=actor, slug_of_its_own=not tries_left)
             except SlugTaken:
                 # Somebody took the slug between our look and our insert: another one is free.
                 if request.slug is not None or not tries_left:
                     raise
         raise SlugTaken
 
-    async def _create(self, request: NewPost, *, actor: Actor) -> Post:
+    async def _create(self, request: NewPost, *, actor: Actor, slug_of_its_own: bool) -> Post:
         now = self.clock.now()
         post_id = PostId(self.ids.next())
         title_slug = Slug.made_from(self.slugger(request.writing.title), post_id)
@@ -53,7 +53,8 @@ class CreatePost:
             post = post.publish(by=actor, at=now)
         async with self.begin() as work:
             if request.slug is None:
-                taken = await work.posts.slugs_taken([s.value for s in slug.candidates(post_id)])
+                candidates = [candidate.value for candidate in slug.candidates(post_id)]
+                taken = set(candidates) if slug_of_its_own else await work.posts.slugs_taken(candidates)
                 post = replace(post, slug=slug.first_free(taken, post_id))
             await work.posts.add(post)
             await work.commit()

@@ -8,7 +8,7 @@ from application.ports.services import Clock, Ids, PasswordHasher
 from application.ports.work import BeginWork, UnitOfWork
 from domain.accounts import Account
 from domain.actors import Actor, Role
-from domain.errors import InvalidValue, LastAdmin, NotAllowed, RegistrationClosed, UserHasPosts
+from domain.errors import Busy, InvalidValue, LastAdmin, NotAllowed, RegistrationClosed, UserHasPosts
 from domain.ids import AccountId, UserId
 from domain.users import EmailAddress, Profile, User, Username, checked_password
 
@@ -99,7 +99,7 @@ class ChangeUser:
             user = _changed(before, changes, by=actor, at=now)
             if password_hash is not None:
                 user = user.with_password(password_hash, at=now)
-            _require_another_admin(user, admins)
+            _require_another_admin(before, user, admins)
             if user == replace(before, updated_at=user.updated_at):
                 return before
             saved = await work.users.save(user)
@@ -141,7 +141,7 @@ class DeleteUser:
             admins = await _lock_admins(user_id, work)
             user = (await work.users.lock(user_id)).require_version(expected)
             user.require_deletable(by=actor)
-            _require_another_admin(replace(user, is_active=False), admins)
+            _require_another_admin(user, replace(user, is_active=False), admins)
             if with_posts:
                 await work.posts.delete_by_author(user_id)
             elif await work.posts.exist_by_author(user_id):
@@ -183,7 +183,14 @@ async def _lock_admins(user_id: UserId, work: UnitOfWork) -> list[UserId]:
     return await work.users.lock_active_admins() if user.role is Role.ADMIN else []
 
 
-def _require_another_admin(user: User, admins: list[UserId]) -> None:
-    """Raises LastAdmin where `user` is the only one in `admins` and would be none any more."""
-    if admins == [user.id] and not (user.is_active and user.role is Role.ADMIN):
+def _require_another_admin(before: User, after: User, admins: list[UserId]) -> None:
+    """Raises LastAdmin where `before` is the only one in `admins` and would be none any more, and Busy where it became
+    one since they were locked."""
+    if _is_active_admin(before) and before.id not in admins:
+        raise Busy("The user was made an administrator just now.")
+    if admins == [before.id] and not _is_active_admin(after):
         raise LastAdmin
+
+
+def _is_active_admin(user: User) -> bool:
+    return user.is_active and user.role is Role.ADMIN

@@ -1,7 +1,7 @@
 """Accounts in memory."""
 
 from domain.accounts import Account
-from domain.errors import AccountNotFound, UserNotFound
+from domain.errors import AccountNotFound, Conflict, UserNotFound
 from domain.ids import UserId
 from infrastructure.memory.transaction import Transaction
 
@@ -12,24 +12,31 @@ class MemoryAccounts:
 
     async def add(self, account: Account) -> None:
         await self._tx.statement()
+        if not await self._tx.account_owners.claim(account.owner_id, account.id):
+            raise self._tx.refused(Conflict("The user has an account."))
         if not await self._tx.users.refer(account.owner_id):
             raise self._tx.refused(UserNotFound(account.owner_id))
         self._tx.accounts.put(account.id, account)
 
     async def get_of(self, owner_id: UserId) -> Account:
         await self._tx.statement()
-        for account in self._of(owner_id):
-            return account
-        raise AccountNotFound(owner_id)
+        account = self._of(owner_id)
+        if account is None:
+            raise AccountNotFound(owner_id)
+        return account
 
     async def has_history(self, owner_id: UserId) -> bool:
         await self._tx.statement()
-        return any(self._tx.entries.find(account.id) for account in self._of(owner_id))
+        account = self._of(owner_id)
+        return account is not None and bool(self._tx.entries.find(account.id))
 
     async def delete_of(self, owner_id: UserId) -> None:
         await self._tx.statement()
-        for account in self._of(owner_id):
+        account = self._of(owner_id)
+        if account is not None:
+            await self._tx.account_owners.remove(owner_id)
             await self._tx.accounts.remove(account.id)
 
-    def _of(self, owner_id: UserId) -> list[Account]:
-        return [account for account in self._tx.accounts.values() if account.owner_id == owner_id]
+    def _of(self, owner_id: UserId) -> Account | None:
+        account_id = self._tx.account_owners.find(owner_id)
+        return None if account_id is None else self._tx.accounts.find(account_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from domain.errors import ImportNotFound, LeaseLost
+from domain.errors import ImportNotFound, LeaseLost, UserNotFound
 from domain.ids import ImportId
 from domain.imports import ImportJob, ImportState, RowError
 from infrastructure.memory.transaction import Transaction
@@ -39,6 +39,8 @@ class MemoryImports:
 
     async def add(self, job: ImportJob) -> None:
         await self._tx.statement()
+        if job.created_by is not None and not await self._tx.users.refer(job.created_by):
+            raise self._tx.refused(UserNotFound(job.created_by))
         self._tx.imports.put(job.id, job)
 
     async def save_claim(self, job: ImportJob) -> None:
@@ -66,6 +68,8 @@ class MemoryImports:
 
     async def add_errors(self, import_id: ImportId, errors: Sequence[RowError]) -> None:
         await self._tx.statement()
+        if errors and not await self._tx.imports.refer(import_id):
+            raise self._tx.refused(ImportNotFound(import_id))
         last = max((number for of, number in self._numbers() if of == import_id), default=0)
         for number, error in enumerate(errors, last + 1):
             self._tx.import_errors.put((import_id, number), error)

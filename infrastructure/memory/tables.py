@@ -47,7 +47,8 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """`usernames` to `external_ids` are the unique indexes. A post without a row in `views` has none."""
+    """`usernames`, `emails`, `slugs`, `external_ids` and `account_owners` are unique indexes. A post without a row in
+    `views` has none; `entries` counts an account's."""
 
     users: Table[UserId, StoredUser] = field(default_factory=Table)
     usernames: Table[str, UserId] = field(default_factory=Table)
@@ -57,6 +58,7 @@ class Tables:
     external_ids: Table[tuple[str, str], PostId] = field(default_factory=Table)
     views: Table[PostId, int] = field(default_factory=Table)
     accounts: Table[AccountId, Account] = field(default_factory=Table)
+    account_owners: Table[UserId, AccountId] = field(default_factory=Table)
     entries: Table[AccountId, int] = field(default_factory=Table)
     sessions: Table[SessionId, Session] = field(default_factory=Table)
     tokens: Table[bytes, RefreshToken] = field(default_factory=Table)

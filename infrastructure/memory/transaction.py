@@ -139,6 +139,7 @@ class Transaction:
         self.external_ids = Rows(tables.external_ids, self)
         self.views = Rows(tables.views, self)
         self.accounts = Rows(tables.accounts, self)
+        self.account_owners = Rows(tables.account_owners, self)
         self.entries = Rows(tables.entries, self)
         self.sessions = Rows(tables.sessions, self)
         self.tokens = Rows(tables.tokens, self)
