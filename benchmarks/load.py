@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 load: keep-alive connections that send one GET after another, and the CPU that a server spent on it."""
+"""A small HTTP/1.1 load: keep-alive connections sending one GET after another, and the CPU a server spends on it."""
 
 import asyncio
 import statistics
