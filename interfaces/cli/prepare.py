@@ -1,0 +1,97 @@
+"""What `byline up` runs between starting the servers and being ready; not for people."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from domain.imports import ImportJob, ImportKind
+from interfaces.cli.composition import Composition
+from interfaces.cli.console import CommandFailed
+from interfaces.cli.imports import FORMATS, acting
+from interfaces.cli.progress import ImportProgress, summary
+
+if TYPE_CHECKING:
+    from application.use_cases import UseCases
+    from domain.actors import Actor
+
+ADMIN_USERNAME = "admin"
+SAMPLE = "interfaces.cli.sample"
+PATIENCE_S = 30.0
+IMPORTS_LOOKED_AT = 20
+
+
+def sample_pending(data_dir: Path) -> Path:
+    """Stands there from when a database was found empty until the sample archive is in it."""
+    return data_dir / "sample_pending"
+
+
+def prepare(context: typer.Context) -> None:
+    """Migrate the database. Where it has no administrator, make one, and have the sample follow if nobody is in it."""
+    composition: Composition = context.obj
+    asyncio.run(_prepare(composition))
+
+
+async def _prepare(composition: Composition) -> None:
+    from application.pages import UserQuery
+    from application.users import Registration
+    from domain.errors import Conflict
+
+    await composition.schema().upgrade(composition.database_url())
+    settings = composition.settings()
+    async with composition.use_cases() as byline:
+        if await byline.find_admin():
+            return
+        users = await byline.pages.users(UserQuery(page_size=1), viewer=None)
+        if settings.sample and not users.total_pages:
+            sample_pending(settings.data_dir).touch()
+        request = Registration(ADMIN_USERNAME, settings.admin_email, composition.admin_password())
+        try:
+            await byline.create_admin(request)
+        except Conflict as error:
+            raise CommandFailed(
+                f"The database has no administrator, and {ADMIN_USERNAME} <{settings.admin_email}> cannot be made: "
+                f"{error} Make one with `byline create-admin`, or set BYLINE_ADMIN_EMAIL."
+            ) from None
+
+
+def sample(context: typer.Context) -> None:
+    """Import the sample archive through the worker, going on where an earlier start was ended."""
+    composition: Composition = context.obj
+    settings = composition.settings()
+    asyncio.run(_import_sample(composition))
+    sample_pending(settings.data_dir).unlink(missing_ok=True)
+
+
+async def _import_sample(composition: Composition) -> None:
+    async with composition.use_cases() as byline:
+        actor = await acting(byline)
+        with ImportProgress() as progress:
+            for kind in (ImportKind.USERS, ImportKind.POSTS):
+                job = await _started(byline, kind, actor=actor)
+                job = await progress.watch(byline, job.id, actor=actor, patience_s=PATIENCE_S)
+                if job.error or job.tally.failed:
+                    raise CommandFailed(f"{summary(job)}. {job.error or 'See GET /v1/imports.'}")
+
+
+async def _started(byline: "UseCases", kind: ImportKind, *, actor: "Actor") -> ImportJob:
+    """The import of the sample's file of that kind; an earlier start may have begun it."""
+    from application.imports import NewImport
+
+    [file] = (file for file in files(SAMPLE).iterdir() if file.name.startswith(f"{kind}."))
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    for job in await byline.list_imports(limit=IMPORTS_LOOKED_AT, before=None, actor=actor):
+        if job.file_hash == digest:
+            return job
+    blob = await byline.receive_upload(_all_of(content), actor=actor)
+    file_format = FORMATS[Path(file.name).suffix]
+    return await byline.start_import(NewImport(blob, kind, file_format, file_name=f"sample {file.name}"), actor=actor)
+
+
+async def _all_of(content: bytes) -> AsyncIterator[bytes]:
+    yield content
