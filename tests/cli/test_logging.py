@@ -76,3 +76,11 @@ def test_the_level_holds_for_both_ways(level: str, shown: int, capsys: pytest.Ca
             getattr(log, name)("x")
 
     assert len(capsys.readouterr().err.splitlines()) == 2 * shown
+
+
+def test_half_a_surrogate_pair_is_logged_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
+
+    structlog.get_logger().info("x", path="/a\ud800b")
+
+    assert json.loads(capsys.readouterr().err)["path"] == "/a\ud800b"
