@@ -1,0 +1,263 @@
+"""What import jobs run on in tests, in memory and on PostgreSQL, and what they leave there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
+from argon2 import PasswordHasher as Argon2
+
+from application.import_rows import ImportLimits
+from application.import_runs import RunImport
+from application.ports.services import BlobStorage
+from application.ports.work import BeginWork
+from domain.actors import Role
+from domain.ids import ImportId, UserId
+from domain.imports import ImportFormat, ImportJob, ImportKind, RowError
+from domain.users import User
+from infrastructure.clock import Uuid7Ids
+from infrastructure.database.database import Database, import_database
+from infrastructure.formats.readers import FormatReaders
+from infrastructure.memory.storage import MemoryBlobs
+from infrastructure.memory.store import MemoryStore
+from infrastructure.security.passwords import Argon2Hasher
+from infrastructure.settings import Settings
+from infrastructure.slugs import slug_words
+from infrastructure.storage.files import FileBlobs
+from tests.builders import FixedClock, a_user, an_account
+
+LEASE = timedelta(seconds=10)
+CHUNK_ROWS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPost:
+    """But for its id."""
+
+    slug: str
+    title: str
+    content: str
+    content_format: str
+    excerpt: str | None
+    tags: tuple[str, ...]
+    type: str
+    status: str
+    published_at: datetime | None
+    created_at: datetime
+    views: int
+    author: str
+    source: str | None
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    username: str
+    email: str | None
+    role: str
+    display_name: str
+    bio: str
+    website: str | None
+    has_password: bool
+    accounts: int
+
+
+class Place(ABC):
+    def __init__(self, blobs: BlobStorage) -> None:
+        self.blobs = blobs
+        self.clock = FixedClock()
+        self.ids = Uuid7Ids()
+        self.hasher = Argon2Hasher(threads=2, waiting=64, argon2=Argon2(time_cost=1, memory_cost=8, parallelism=1))
+
+    @property
+    @abstractmethod
+    def begin(self) -> BeginWork: ...
+
+    @abstractmethod
+    async def posts(self) -> list[StoredPost]:
+        """By slug."""
+
+    @abstractmethod
+    async def users(self) -> list[StoredUser]:
+        """By username."""
+
+    async def add_user(self, username: str, *, role: Role = Role.AUTHOR) -> User:
+        user = a_user(username, role=role)
+        async with self.begin() as work:
+            await work.users.add(user)
+            await work.accounts.add(an_account(user))
+            await work.commit()
+        return user
+
+    async def upload(
+        self,
+        content: bytes,
+        *,
+        kind: ImportKind = ImportKind.POSTS,
+        form: ImportFormat = ImportFormat.NDJSON,
+        by: UserId | None = None,
+    ) -> ImportJob:
+        """A queued job."""
+        import_id = ImportId(self.ids.next())
+        blob = await self.blobs.write(f"imports/{import_id}", _whole(content), limit=len(content))
+        job = ImportJob(
+            id=import_id,
+            kind=kind,
+            format=form,
+            blob_key=blob.key,
+            file_name=None,
+            file_hash=blob.sha256,
+            bytes_total=blob.size,
+            created_by=by,
+            created_at=self.clock.now(),
+        )
+        async with self.begin() as work:
+            await work.imports.add(job)
+            await work.commit()
+        return job
+
+    def run_import(
+        self, *, begin: BeginWork | None = None, chunk_rows: int = CHUNK_ROWS, chunk_bytes: int = 2**30
+    ) -> RunImport:
+        limits = ImportLimits(chunk_rows=chunk_rows, chunk_bytes=chunk_bytes, max_row_bytes=100_000, lease=LEASE)
+        return RunImport(
+            begin=begin or self.begin,
+            blobs=self.blobs,
+            readers=FormatReaders(),
+            hasher=self.hasher,
+            clock=self.clock,
+            ids=self.ids,
+            slugger=slug_words,
+            limits=limits,
+            currency="EUR",
+        )
+
+    async def imported(
+        self,
+        content: bytes,
+        *,
+        kind: ImportKind = ImportKind.POSTS,
+        form: ImportFormat = ImportFormat.NDJSON,
+        by: UserId | None = None,
+    ) -> ImportJob:
+        """Uploaded and run to its end."""
+        job = await self.upload(content, kind=kind, form=form, by=by)
+        return await self.run_import()(job.id)
+
+    async def job(self, import_id: ImportId) -> ImportJob:
+        async with self.begin() as work:
+            return await work.imports.get(import_id)
+
+    async def errors(self, import_id: ImportId) -> list[RowError]:
+        async with self.begin() as work:
+            numbered = await work.imports.errors(import_id, after=0, limit=10_000)
+        assert [number for number, _ in numbered] == list(range(1, len(numbered) + 1))
+        return [error for _, error in numbered]
+
+    async def refusals(self, import_id: ImportId) -> list[tuple[int, str | None, str]]:
+        """Line, field and code of the rows that failed."""
+        return [(error.line, error.field, error.code) for error in await self.errors(import_id)]
+
+
+class MemoryPlace(Place):
+    def __init__(self) -> None:
+        super().__init__(MemoryBlobs())
+        self.store = MemoryStore()
+
+    @property
+    def begin(self) -> BeginWork:
+        return self.store.begin
+
+    async def posts(self) -> list[StoredPost]:
+        tables = self.store.tables
+        found = []
+        for stored in tables.posts.rows.values():
+            post = stored.post
+            found.append(
+                StoredPost(
+                    slug=post.slug.value,
+                    title=post.writing.title,
+                    content=post.writing.content,
+                    content_format=post.writing.content_format,
+                    excerpt=post.writing.excerpt,
+                    tags=post.writing.tags,
+                    type=post.writing.type,
+                    status=post.status,
+                    published_at=post.published_at,
+                    created_at=post.created_at,
+                    views=tables.views.rows.get(post.id, 0),
+                    author=tables.users.rows[post.author_id].user.username.value,
+                    source=post.source,
+                    external_id=post.external_id,
+                )
+            )
+        return sorted(found, key=lambda post: post.slug)
+
+    async def users(self) -> list[StoredUser]:
+        found = [
+            StoredUser(
+                username=user.username.value,
+                email=user.email.value if user.email else None,
+                role=user.role,
+                display_name=user.profile.display_name,
+                bio=user.profile.bio,
+                website=user.profile.website,
+                has_password=user.password_hash is not None,
+                accounts=sum(account.owner_id == user.id for account in self.store.tables.accounts.rows.values()),
+            )
+            for user in (stored.user for stored in self.store.tables.users.rows.values())
+        ]
+        return sorted(found, key=lambda user: user.username)
+
+
+class SqlPlace(Place):
+    def __init__(self, database: Database, url: str, folder: Path) -> None:
+        super().__init__(FileBlobs(folder))
+        self.database = database
+        self._url = url
+
+    @property
+    def begin(self) -> BeginWork:
+        return self.database.begin
+
+    async def posts(self) -> list[StoredPost]:
+        rows = await self._rows("""
+            SELECT slug, title, content, content_format, excerpt, tags, type, status, published_at, p.created_at,
+                   coalesce(views, 0) AS views, username AS author, source, external_id
+            FROM posts p JOIN users u ON u.id = author_id LEFT JOIN post_views ON post_id = p.id ORDER BY slug
+        """)
+        return [StoredPost(**row | {"tags": tuple(row["tags"])}) for row in rows]
+
+    async def users(self) -> list[StoredUser]:
+        rows = await self._rows("""
+            SELECT username, email, role, display_name, bio, website, password_hash IS NOT NULL AS has_password,
+                   (SELECT count(*) FROM accounts WHERE owner_id = u.id) AS accounts
+            FROM users u JOIN profiles ON user_id = u.id ORDER BY username COLLATE "C"
+        """)
+        return [StoredUser(**row) for row in rows]
+
+    async def _rows(self, statement: str) -> Sequence[dict[str, Any]]:
+        connection = await asyncpg.connect(self._url)
+        try:
+            return [dict(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def on_postgres(url: str, folder: Path) -> AsyncIterator[SqlPlace]:
+    database = import_database(Settings(database_url=url, _env_file=None))  # type: ignore[arg-type,call-arg]  # as text
+    await database.open()
+    try:
+        yield SqlPlace(database, url, folder)
+        assert database.checked_out() == 0
+    finally:
+        await database.close()
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
