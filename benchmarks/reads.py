@@ -1,7 +1,7 @@
 """CPU of an uncached read: Byline's route against a minimal FastAPI + raw asyncpg route of the same statement.
 
 Both under granian with one worker, on one database of 20,000 posts, in turns within one run. CPU is the user and system
-time of the server's processes for each request, so that what else the machine does counts little; PostgreSQL's is not in it.
+time of the server per request, so that what else the machine does counts little; PostgreSQL's is not in it.
 """
 
 import asyncio
