@@ -1,0 +1,177 @@
+# ruff: noqa: S608 -- the texts are made of enums and numbers alone; every value is a parameter
+"""The statements that list posts, one for each shape of list; their values are parameters.
+
+A list is a union of branches, each of one status and one type: with these in front every index of `posts` gives a
+branch in order (docs/decisions/0001-post-indexes.md). Limits stand in the text, since a plan made for an unknown limit
+would be made for a tenth of the table.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from application.pages import Order, PostQuery, SortBy, Types
+from domain.actors import Actor, sees_everything
+from domain.ids import UserId
+from domain.posts import PostStatus, PostType
+from infrastructure.database.pages.items import post_columns
+from infrastructure.database.pages.lists import Listing, Parameters
+
+_COLUMNS = {SortBy.PUBLISHED_AT: "listed_at", SortBy.CREATED_AT: "created_at"}
+_CURSOR_KEYS = {SortBy.PUBLISHED_AT: "p.published_at", SortBy.CREATED_AT: "p.created_at", SortBy.VIEWS: "k.key"}
+
+
+class Branch(NamedTuple):
+    status: PostStatus
+    type: PostType
+    by_author: bool
+    """Of the one author that is the statement's parameter."""
+
+
+class PostListShape(NamedTuple):
+    branches: tuple[Branch, ...]
+    sort_by: SortBy
+    order: Order
+    limit: int
+    wanted: tuple[str, ...]
+    has_tag: bool
+    has_offset: bool
+    has_cursor: bool
+    cursor_has_views: bool
+
+
+def visible_branches(query: PostQuery, viewer: Actor | None) -> tuple[tuple[Branch, ...], UserId | None]:
+    """What `post_visible` lets the viewer see of what was asked for, and the author that the branches speak of."""
+    types = tuple(PostType) if query.type is Types.ALL else (PostType(query.type),)
+    found = []
+    if query.published is not False:
+        found += [Branch(PostStatus.PUBLISHED, type_, query.author_id is not None) for type_ in types]
+    author_id = query.author_id
+    if query.published is not True:
+        if sees_everything(viewer):
+            found += [Branch(PostStatus.DRAFT, type_, author_id is not None) for type_ in types]
+        elif viewer is not None and author_id in (None, viewer.id):
+            author_id = viewer.id
+            found += [Branch(PostStatus.DRAFT, type_, by_author=True) for type_ in types]
+    return tuple(found), author_id
+
+
+@lru_cache(maxsize=512)
+def post_listing(shape: PostListShape) -> Listing:
+    parameters = Parameters()
+    page = _page(shape, parameters)
+    counted = Parameters()
+    conditions = [_conditions(branch, shape, counted) for branch in shape.branches]
+    totals = [f"(SELECT count(*) FROM posts p WHERE {condition})" for condition in conditions]
+    return Listing(
+        page=page,
+        page_names=tuple(parameters.names),
+        total=f"SELECT {' + '.join(totals)}",
+        estimate=f"EXPLAIN (FORMAT JSON) SELECT FROM posts p WHERE {_any(conditions)}",
+        total_names=tuple(counted.names),
+    )
+
+
+def _page(shape: PostListShape, parameters: Parameters) -> str:
+    """Its rows, each followed by the cursor's key and the id."""
+    columns = post_columns(shape.wanted)
+    direction = shape.order.upper()
+    key = _CURSOR_KEYS[shape.sort_by]
+    if shape.sort_by is SortBy.VIEWS:
+        keys = _keys_by_views(shape, parameters)
+        selected, joins = columns.select("k.key"), columns.joins(views=False)
+    else:
+        selected, joins = columns.select(), columns.joins()
+        if len(shape.branches) == 1 and not shape.has_offset:
+            walk = _walk("p.*", shape.branches[0], shape, parameters)
+            order = f"ORDER BY p.{_COLUMNS[shape.sort_by]} {direction}, p.id {direction}"
+            return f"SELECT {selected}, {key}, p.id FROM ({walk}) p{joins} {order}"
+        keys = _keys_by_time(shape, parameters)
+    order = f"ORDER BY k.key {direction}, k.id {direction}"
+    return f"SELECT {selected}, {key}, p.id FROM ({keys}) k JOIN posts p ON p.id = k.id{joins} {order}"
+
+
+def _keys_by_time(shape: PostListShape, parameters: Parameters) -> str:
+    walks = [
+        f"({_walk(f'p.id, p.{_COLUMNS[shape.sort_by]} AS key', branch, shape, parameters)})"
+        for branch in shape.branches
+    ]
+    return _merged(" UNION ALL ".join(walks), shape, parameters)
+
+
+def _walk(selected: str, branch: Branch, shape: PostListShape, parameters: Parameters) -> str:
+    column, direction = _COLUMNS[shape.sort_by], shape.order.upper()
+    conditions = _conditions(branch, shape, parameters)
+    if shape.has_cursor:
+        conditions += f" AND (p.{column}, p.id) {_beyond(shape)} {_cursor('timestamptz', parameters)}"
+    order = f"ORDER BY p.{column} {direction}, p.id {direction}"
+    return f"SELECT {selected} FROM posts p WHERE {conditions} {order} {_enough(shape, parameters)}"
+
+
+def _keys_by_views(shape: PostListShape, parameters: Parameters) -> str:
+    """Posts with views by these, and posts without, which have no row in post_views, by id: one after the other, and
+    the second only as far as the first leaves room."""
+    is_descending = shape.order is Order.DESC
+    halves = [_viewed, _unviewed] if is_descending else [_unviewed, _viewed]
+    if shape.has_cursor and shape.cursor_has_views is not is_descending:
+        halves = halves[1:]
+    first = halves[0](shape, parameters, after=shape.has_cursor, gate="")
+    if len(halves) == 1:
+        return _merged(first, shape, parameters)
+    gate = f" AND (SELECT count(*) FROM first_half) < {_enough(shape, parameters).removeprefix('LIMIT ')}"
+    second = halves[1](shape, parameters, after=False, gate=gate)
+    both = f"SELECT id, key FROM first_half UNION ALL ({second})"
+    return f"WITH first_half AS MATERIALIZED ({first}) {_merged(both, shape, parameters)}"
+
+
+def _viewed(shape: PostListShape, parameters: Parameters, *, after: bool, gate: str) -> str:
+    conditions = _any([_conditions(branch, shape, parameters) for branch in shape.branches]) + gate
+    if after:
+        conditions += f" AND (v.views, v.post_id) {_beyond(shape)} {_cursor('bigint', parameters)}"
+    direction = shape.order.upper()
+    return (
+        f"SELECT v.post_id AS id, v.views AS key FROM post_views v JOIN posts p ON p.id = v.post_id"
+        f" WHERE {conditions} ORDER BY v.views {direction}, v.post_id {direction} {_enough(shape, parameters)}"
+    )
+
+
+def _unviewed(shape: PostListShape, parameters: Parameters, *, after: bool, gate: str) -> str:
+    conditions = _any([_conditions(branch, shape, parameters) for branch in shape.branches]) + gate
+    if after:
+        conditions += f" AND p.id {_beyond(shape)} {parameters('id', 'uuid')}"
+    return (
+        f"SELECT p.id, 0::bigint AS key FROM posts p WHERE {conditions}"
+        f" AND NOT EXISTS (SELECT FROM post_views v WHERE v.post_id = p.id)"
+        f" ORDER BY p.id {shape.order.upper()} {_enough(shape, parameters)}"
+    )
+
+
+def _merged(keys: str, shape: PostListShape, parameters: Parameters) -> str:
+    direction = shape.order.upper()
+    offset = f" OFFSET {parameters('offset', 'bigint')}" if shape.has_offset else ""
+    return f"SELECT id, key FROM ({keys}) b ORDER BY key {direction}, id {direction} LIMIT {shape.limit}{offset}"
+
+
+def _conditions(branch: Branch, shape: PostListShape, parameters: Parameters) -> str:
+    conditions = f"p.status = '{branch.status.value}' AND p.type = '{branch.type.value}'"
+    if branch.by_author:
+        conditions += f" AND p.author_id = {parameters('author', 'uuid')}"
+    if shape.has_tag:
+        conditions += f" AND p.tags @> ARRAY[{parameters('tag', 'text')}]"
+    return conditions
+
+
+def _any(conditions: list[str]) -> str:
+    return f"({' OR '.join(conditions)})"
+
+
+def _beyond(shape: PostListShape) -> str:
+    return "<" if shape.order is Order.DESC else ">"
+
+
+def _cursor(type_: str, parameters: Parameters) -> str:
+    return f"({parameters('key', type_)}, {parameters('id', 'uuid')})"
+
+
+def _enough(shape: PostListShape, parameters: Parameters) -> str:
+    """For a page, wherever in the list it is."""
+    return f"LIMIT {shape.limit} + {parameters('offset', 'bigint')}" if shape.has_offset else f"LIMIT {shape.limit}"
