@@ -23,6 +23,10 @@ hypothesis.settings.load_profile("repeatable")
 CONTROLLED = pytest.StashKey[stage.Controlled]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "servers: asks for PostgreSQL or Redis otherwise than by a fixture it names")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     if CONTROLLED not in node.config.stash:
@@ -33,7 +37,7 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     folder = _run_folder(session.config)
-    if folder is not None and any("servers" in getattr(item, "fixturenames", ()) for item in session.items):
+    if folder is not None and any(map(_needs_servers, session.items)):
         stage.ask_for_servers(folder)
 
 
@@ -61,22 +65,27 @@ def servers(request: pytest.FixtureRequest) -> Iterator[stage.Servers]:
 
 
 @pytest.fixture(scope="session")
-def worker_database_url(servers: stage.Servers, worker_id: str) -> Iterator[str]:
-    with stage.copy_of_template(servers, worker_id) as url:
-        yield url
+def worker_database(servers: stage.Servers, worker_id: str) -> Iterator[stage.WorkerDatabase]:
+    database = stage.WorkerDatabase(servers, worker_id)
+    yield database
+    database.close()
 
 
 @pytest.fixture
-def database_url(worker_database_url: str) -> str:
+def database_url(worker_database: stage.WorkerDatabase) -> str:
     """Of a migrated database that is empty when the test begins, and this worker's alone."""
-    stage.empty_database(worker_database_url)
-    return worker_database_url
+    worker_database.empty()
+    return worker_database.url
 
 
 @pytest.fixture
 def redis_url(servers: stage.Servers, worker_id: str) -> str:
     """Of a Redis database that is empty when the test begins, and this worker's alone."""
     return stage.emptied_redis(servers, worker_id)
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    return "servers" in getattr(item, "fixturenames", ()) or item.get_closest_marker("servers") is not None
 
 
 def _run_folder(config: pytest.Config) -> Path | None:

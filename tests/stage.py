@@ -99,18 +99,29 @@ def alone() -> Iterator[Servers | str]:
         outcome.stop()
 
 
-@contextmanager
-def copy_of_template(servers: Servers, worker: str) -> Iterator[str]:
-    """The URL of a database of one's own."""
-    name = f"{servers.run}_{worker}"
-    _execute(servers.database_url, f'CREATE DATABASE "{name}" TEMPLATE "{servers.run}"')
-    yield _with_path(servers.database_url, name)
-    _execute(servers.database_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+class WorkerDatabase:
+    """A worker's own copy of the template, with a connection that empties it."""
 
+    def __init__(self, servers: Servers, worker: str) -> None:
+        from infrastructure.database.tables import metadata
 
-def empty_database(url: str) -> None:
-    """Every table of it but that of the migrations."""
-    _execute(url, _EMPTY)
+        name = f"{servers.run}_{worker}"
+        self.url = _with_path(servers.database_url, name)
+        self._loop = asyncio.new_event_loop()
+        # Ten times as fast as TRUNCATE for few rows, and the ledger's entries refuse it.
+        self._statements = _EMPTY_ENTRIES + ";".join(
+            f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name != "entries"
+        )
+        _execute(servers.database_url, f'CREATE DATABASE "{name}" TEMPLATE "{servers.run}"')
+        self._connection = self._loop.run_until_complete(_connect(self.url))
+
+    def empty(self) -> None:
+        """Every table but that of the migrations."""
+        self._loop.run_until_complete(self._connection.execute(self._statements))
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._connection.close())
+        self._loop.close()
 
 
 def emptied_redis(servers: Servers, worker: str) -> str:
@@ -124,16 +135,12 @@ def emptied_redis(servers: Servers, worker: str) -> str:
     return url
 
 
-# A list of tables that is made there takes one round trip. `lock_timeout`: a transaction that a test left open is told.
-_EMPTY = """
+# `lock_timeout`: a transaction that a test left open is told.
+_EMPTY_ENTRIES = """
 SET lock_timeout = '5s';
-DO $$
-BEGIN
-    EXECUTE (
-        SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
-        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-    );
-END $$
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM entries) THEN TRUNCATE entries; END IF;
+END $$;
 """
 
 
@@ -148,18 +155,15 @@ def _make_template(servers: Servers) -> None:
     from infrastructure.database.schema import upgrade
 
     _execute(servers.database_url, f'CREATE DATABASE "{servers.run}"')
-    upgrade(_with_path(servers.database_url, servers.run))
+    _run(upgrade(_with_path(servers.database_url, servers.run)))
 
 
 def _drop_databases(servers: Servers) -> None:
     async def drop() -> None:
-        import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
-
-        connection = await asyncpg.connect(servers.database_url)
+        connection = await _connect(servers.database_url)
         try:
-            for row in await connection.fetch(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", servers.run
-            ):
+            named = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
+            for row in await connection.fetch(named, servers.run):
                 await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
         finally:
             await connection.close()
@@ -167,17 +171,21 @@ def _drop_databases(servers: Servers) -> None:
     _run(drop())
 
 
-def _execute(url: str, statements: str) -> None:
+def _execute(url: str, statement: str) -> None:
     async def execute() -> None:
-        import asyncpg
-
-        connection = await asyncpg.connect(url)
+        connection = await _connect(url)
         try:
-            await connection.execute(statements)
+            await connection.execute(statement)
         finally:
             await connection.close()
 
     _run(execute())
+
+
+async def _connect(url: str) -> Any:
+    import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
+
+    return await asyncpg.connect(url)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

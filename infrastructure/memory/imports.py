@@ -7,6 +7,7 @@ from datetime import datetime
 from domain.errors import ImportNotFound, LeaseLost, UserNotFound
 from domain.ids import ImportId
 from domain.imports import ImportJob, ImportState, RowError
+from infrastructure.memory.locks import Strength
 from infrastructure.memory.transaction import Transaction
 
 
@@ -45,7 +46,10 @@ class MemoryImports:
 
     async def save_claim(self, job: ImportJob) -> None:
         await self._tx.statement()
-        stored = await self._locked(job.id)
+        self._tx.imports.end_holders(job.id)
+        stored = await self._tx.imports.lock(job.id, Strength.UPDATE)
+        if stored is None:
+            return
         claimed = replace(
             stored, state=job.state, fence=job.fence, lease_until=job.lease_until, started_at=job.started_at
         )
@@ -53,7 +57,7 @@ class MemoryImports:
 
     async def hold(self, job: ImportJob) -> None:
         await self._tx.statement()
-        await self._held(job)
+        await self._held(job, Strength.KEY_SHARE)
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:
         await self._tx.statement()
@@ -83,14 +87,9 @@ class MemoryImports:
     def _numbers(self) -> list[tuple[ImportId, int]]:
         return [key for key, _ in self._tx.import_errors.items()]
 
-    async def _locked(self, import_id: ImportId) -> ImportJob:
-        stored = await self._tx.imports.lock(import_id)
-        if stored is None:
-            raise ImportNotFound(import_id)
-        return stored
-
-    async def _held(self, job: ImportJob) -> ImportJob:
-        stored = await self._tx.imports.lock(job.id)
+    async def _held(self, job: ImportJob, strength: Strength = Strength.NO_KEY_UPDATE) -> ImportJob:
+        """A lease can be renewed while others hold the job."""
+        stored = await self._tx.imports.lock(job.id, strength)
         if stored is None or stored.fence != job.fence or stored.state is not ImportState.RUNNING:
             raise LeaseLost(job.id)
         return stored

@@ -51,6 +51,9 @@ class RowLocks:
         holders[owner] = max(strength, holders.get(owner, strength))
         return True
 
+    def holders(self, row: Hashable) -> list[object]:
+        return list(self._held.get(row, ()))
+
     def release(self, owner: object) -> None:
         """All that `owner` holds."""
         for row in [row for row, holders in self._held.items() if owner in holders]:

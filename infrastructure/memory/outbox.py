@@ -21,7 +21,7 @@ class MemoryOutbox:
         await self._tx.statement()
         due = sorted(
             (stored for stored in self._tx.outbox.values() if stored.due_at <= at),
-            key=lambda stored: (stored.message.created_at, stored.message.id),
+            key=lambda stored: (stored.due_at, stored.message.id),
         )
         claimed: list[Message] = []
         for stored in due:
@@ -31,7 +31,7 @@ class MemoryOutbox:
                 message = replace(stored.message, attempts=stored.message.attempts + 1)
                 self._tx.outbox.put(message.id, StoredMessage(message, due_at=until))
                 claimed.append(message)
-        return claimed
+        return sorted(claimed, key=lambda message: (message.created_at, message.id))
 
     async def done(self, message_id: MessageId) -> None:
         await self._tx.statement()

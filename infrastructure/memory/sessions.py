@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 from domain.errors import InvalidToken, UserNotFound
 from domain.ids import SessionId, UserId
@@ -52,9 +53,10 @@ class MemorySessions:
     async def delete_expired(self, *, before: datetime, limit: int) -> int:
         await self._tx.statement()
         living = {token.session_id for token in self._tx.tokens.values() if token.expires_at > before}
-        expired = sorted(session.id for session in self._tx.sessions.values() if session.id not in living)[:limit]
-        await forget_sessions(self._tx, expired)
-        return len(expired)
+        expired = sorted(session.id for session in self._tx.sessions.values() if session.id not in living)
+        unlocked = list(islice((key for key in expired if self._tx.sessions.try_lock(key)), limit))
+        await forget_sessions(self._tx, unlocked)
+        return len(unlocked)
 
     async def _revoke(self, session_ids: Iterable[SessionId], *, at: datetime) -> None:
         for session_id in session_ids:

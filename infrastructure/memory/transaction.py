@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
 from application.ports.work import Isolation
-from domain.errors import Busy, BylineError
+from domain.errors import Busy, BylineError, Unavailable
 from infrastructure.memory.locks import RowLocks, Strength
 from infrastructure.memory.tables import Key, Row, Table, Tables
 
@@ -70,6 +70,10 @@ class Rows(Generic[Key, Row]):
         self._locked(key)
         return True
 
+    def end_holders(self, key: Key) -> None:
+        """Nothing of those other transactions that hold the row is committed any more."""
+        self._owner.end_holders((self._table, key))
+
     async def claim(self, key: Key, row: Row) -> bool:
         """Of a unique index: whether the key was free, after those who hold it; then it is this transaction's."""
         await self._owner.acquire((self._table, key), Strength.UPDATE)
@@ -130,6 +134,7 @@ class Transaction:
         self._isolation = isolation
         self._began = False
         self._ended = False
+        self._lost = False
         self._refusal: BylineError | None = None
         self.users = Rows(tables.users, self)
         self.usernames = Rows(tables.usernames, self)
@@ -152,6 +157,8 @@ class Transaction:
         await asyncio.sleep(0)
         if self._ended:
             raise RuntimeError("The unit of work has ended.")
+        if self._lost:
+            raise self.refused(Unavailable("The database"))
         if self._refusal is not None:
             raise RuntimeError("The unit of work was refused a statement, and can only end.") from self._refusal
         if not self._began:
@@ -173,6 +180,12 @@ class Transaction:
 
     def try_acquire(self, row: Hashable, strength: Strength) -> bool:
         return self._locks.try_acquire(self, row, strength)
+
+    def end_holders(self, row: Hashable) -> None:
+        for holder in self._locks.holders(row):
+            if isinstance(holder, Transaction) and holder is not self:
+                holder._lost = True
+                self._locks.release(holder)
 
     async def commit(self) -> None:
         await self.statement()

@@ -1,0 +1,288 @@
+"""Units of work: all or nothing, isolated, and their connections given back."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from application.ports.work import Isolation
+from domain.errors import Busy, StaleVersion, UsernameTaken, UserNotFound
+from domain.users import User
+from tests.builders import a_profile, a_user, an_account
+from tests.contract.adapters import Adapters
+
+
+class Interruption(Exception):
+    pass
+
+
+async def exists(adapters: Adapters, user: User) -> bool:
+    try:
+        await adapters.user(user.id)
+    except UserNotFound:
+        return False
+    return True
+
+
+async def test_what_was_committed_is_kept(adapters: Adapters) -> None:
+    user = a_user()
+    async with adapters.begin() as work:
+        await work.users.add(user)
+        await work.commit()
+    assert await adapters.user(user.id) == user
+
+
+async def test_what_was_not_committed_is_not_kept(adapters: Adapters) -> None:
+    user = a_user()
+    async with adapters.begin() as work:
+        await work.users.add(user)
+    assert not await exists(adapters, user)
+
+
+async def test_an_error_takes_everything_back(adapters: Adapters) -> None:
+    user, kept = a_user(), a_user()
+    await adapters.keep(kept)
+
+    async def fail_halfway() -> None:
+        async with adapters.begin() as work:
+            await work.users.add(user)
+            await work.users.delete(kept.id)
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        await fail_halfway()
+    assert not await exists(adapters, user)
+    assert await exists(adapters, kept)
+
+
+async def test_a_cancelled_unit_takes_everything_back(adapters: Adapters) -> None:
+    user = a_user()
+    added = asyncio.Event()
+
+    async def hang() -> None:
+        async with adapters.begin() as work:
+            await work.users.add(user)
+            added.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hang())
+    await added.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert adapters.checked_out() == 0
+    await adapters.keep(user)
+
+
+async def test_a_unit_sees_its_own_writes_and_others_do_not(adapters: Adapters) -> None:
+    user = a_user()
+    async with adapters.begin() as work:
+        await work.users.add(user)
+        await work.accounts.add(an_account(user))
+        assert await work.users.get(user.id) == user
+        assert await work.users.find_by_login(str(user.username)) == user
+        assert not await exists(adapters, user)
+        await work.users.save(user)
+        assert (await work.users.get(user.id)).version == 2
+        await work.accounts.delete_of(user.id)
+        await work.users.delete(user.id)
+        assert await work.users.find_by_login(str(user.username)) is None
+        await work.commit()
+
+
+async def test_a_refused_statement_leaves_nothing_to_do_but_to_end(adapters: Adapters) -> None:
+    taken, user = a_user("ann"), a_user()
+    await adapters.keep(taken)
+    async with adapters.begin() as work:
+        await work.users.add(user)
+        with pytest.raises(UsernameTaken):
+            await work.users.add(a_user("ANN"))
+        with pytest.raises(RuntimeError):
+            await work.users.get(taken.id)
+        with pytest.raises(RuntimeError):
+            await work.commit()
+    assert not await exists(adapters, user)
+
+
+async def test_what_was_only_not_found_or_stale_leaves_the_unit_at_work(adapters: Adapters) -> None:
+    user = a_user()
+    await adapters.keep(user)
+    async with adapters.begin() as work:
+        with pytest.raises(UserNotFound):
+            await work.users.get(a_user().id)
+        await work.users.save(user)
+        with pytest.raises(StaleVersion):
+            await work.users.save(user)
+        await work.commit()
+    assert (await adapters.user(user.id)).version == 2
+
+
+async def test_an_ended_unit_does_nothing_more(adapters: Adapters) -> None:
+    user = a_user()
+    async with adapters.begin() as work:
+        await work.users.add(user)
+        await work.commit()
+        with pytest.raises(RuntimeError):
+            await work.users.get(user.id)
+    with pytest.raises(RuntimeError):
+        await work.users.delete(user.id)
+    with pytest.raises(RuntimeError):
+        await work.commit()
+    assert await exists(adapters, user)
+
+
+async def test_steps_run_in_order_after_the_commit_with_the_connection_given_back(adapters: Adapters) -> None:
+    user = a_user()
+    seen: list[object] = []
+
+    async def look() -> None:
+        seen.append((adapters.checked_out(), await exists(adapters, user)))
+
+    async def fail() -> None:
+        seen.append("failed")
+        raise Interruption
+
+    async with adapters.begin() as work:
+        work.after_commit(look)
+        work.after_commit(fail)
+        work.after_commit(look)
+        await work.users.add(user)
+        await work.commit()
+        assert seen == []
+    assert seen == [(0, True), "failed", (0, True)]
+
+
+async def test_steps_of_a_unit_that_was_not_committed_never_run(adapters: Adapters) -> None:
+    seen: list[str] = []
+
+    async def step() -> None:
+        seen.append("ran")
+
+    async def fail() -> None:
+        async with adapters.begin() as work:
+            work.after_commit(step)
+            raise Interruption
+
+    async with adapters.begin() as work:
+        work.after_commit(step)
+    with pytest.raises(Interruption):
+        await fail()
+    assert seen == []
+
+
+async def test_an_error_after_the_commit_undoes_nothing(adapters: Adapters) -> None:
+    user = a_user()
+    seen: list[str] = []
+
+    async def step() -> None:
+        seen.append("ran")
+
+    async def fail_after_the_commit() -> None:
+        async with adapters.begin() as work:
+            work.after_commit(step)
+            await work.users.add(user)
+            await work.commit()
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        await fail_after_the_commit()
+    assert await exists(adapters, user)
+    assert seen == ["ran"]
+
+
+async def test_units_may_be_open_side_by_side(adapters: Adapters) -> None:
+    one, other = a_user(), a_user()
+    async with adapters.begin() as first, adapters.begin() as second:
+        await first.users.add(one)
+        await second.users.add(other)
+        assert adapters.checked_out() == 2
+        await first.commit()
+    assert await exists(adapters, one)
+    assert not await exists(adapters, other)
+
+
+async def save_bio(adapters: Adapters, user: User, bio: str) -> None:
+    async with adapters.begin() as work:
+        stored = await work.users.lock(user.id)
+        await work.users.save(replace(stored, profile=a_profile(bio=bio)))
+        await work.commit()
+
+
+async def test_read_committed_sees_what_others_commit_meanwhile(adapters: Adapters) -> None:
+    user = a_user()
+    await adapters.keep(user)
+    async with adapters.begin() as work:
+        before = await work.users.get(user.id)
+        await save_bio(adapters, user, "New.")
+        assert (await work.users.get(user.id)).profile.bio == "New."
+        with pytest.raises(StaleVersion) as refused:
+            await work.users.save(before)
+        assert refused.value.current == 2
+
+
+@pytest.mark.parametrize("isolation", [Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE])
+async def test_repeatable_read_sees_what_it_saw_first(adapters: Adapters, isolation: Isolation) -> None:
+    user, other = a_user(), a_user()
+    await adapters.keep(user)
+    async with adapters.begin(isolation=isolation) as work:
+        before = await work.users.get(user.id)
+        await save_bio(adapters, user, "New.")
+        await adapters.keep(other)
+        assert await work.users.get(user.id) == before
+        with pytest.raises(UserNotFound):
+            await work.users.get(other.id)
+        await work.commit()
+
+
+@pytest.mark.parametrize("isolation", [Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE])
+async def test_repeatable_read_refuses_to_write_what_has_changed_since(
+    adapters: Adapters, isolation: Isolation
+) -> None:
+    user = a_user()
+    await adapters.keep(user)
+    async with adapters.begin(isolation=isolation) as work:
+        before = await work.users.get(user.id)
+        await save_bio(adapters, user, "New.")
+        with pytest.raises(Busy):
+            await work.users.save(before)
+    async with adapters.begin(isolation=isolation) as work:
+        await work.users.get(user.id)
+        await save_bio(adapters, user, "Newer.")
+        with pytest.raises(Busy):
+            await work.users.lock(user.id)
+    assert (await adapters.user(user.id)).profile.bio == "Newer."
+
+
+async def test_serializable_refuses_what_no_order_of_units_explains(adapters: Adapters) -> None:
+    """Write skew: each reads what the other writes. Under REPEATABLE READ both are committed."""
+    one, other = a_user(), a_user()
+    await adapters.keep(one, other)
+
+    async def leave(leaving: User, staying: User, isolation: Isolation, both_have_read: asyncio.Barrier) -> None:
+        async with adapters.begin(isolation=isolation) as work:
+            assert (await work.users.get(staying.id)).is_active
+            stored = await work.users.get(leaving.id)
+            await both_have_read.wait()
+            await work.users.save(replace(stored, is_active=False))
+            await work.commit()
+
+    both = asyncio.Barrier(2)
+    outcomes = await asyncio.gather(
+        leave(one, other, Isolation.SERIALIZABLE, both),
+        leave(other, one, Isolation.SERIALIZABLE, both),
+        return_exceptions=True,
+    )
+    assert sorted(map(repr, map(type, outcomes))) == sorted(map(repr, [Busy, type(None)]))
+    assert [(await adapters.user(user.id)).is_active for user in (one, other)].count(True) == 1
+
+
+async def test_isolation_is_of_one_unit_alone(adapters: Adapters) -> None:
+    user = a_user()
+    await adapters.keep(user)
+    for _ in range(3):
+        async with adapters.begin(isolation=Isolation.SERIALIZABLE) as work:
+            await work.users.get(user.id)
+    async with adapters.begin() as work:
+        await work.users.get(user.id)
+        await save_bio(adapters, user, "New.")
+        assert (await work.users.get(user.id)).profile.bio == "New."
