@@ -1,0 +1,71 @@
+"""The arq tasks, and the arq worker that runs them for as long as Redis is there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+Wake = Callable[[str, str], Awaitable[None]]
+
+# An idle worker asks this often: 25 ms of latency on the average, and half a percent of a core.
+_POLL_S = 0.05
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+
+
+async def wake(ctx: Mapping[str, Any], topic: str, key: str) -> None:
+    """Whoever runs jobs of `topic` may look at `key`. It lasts no longer than that: jobs do not live in arq's tasks."""
+    wakes: Mapping[str, Wake] = ctx["wakes"]
+    if topic in wakes:
+        await wakes[topic](topic, key)
+    else:
+        log.warning("wake_of_unknown_topic", topic=topic)
+
+
+async def listen(connect: Callable[[], ArqRedis], wakes: Mapping[str, Wake], *, task: str) -> None:
+    """Until cancelled. An arq worker dies with its connection, so another one takes its place when Redis is back."""
+    pause = _FIRST_PAUSE_S
+    while True:
+        redis = connect()
+        try:
+            await redis.ping()
+            if pause > _FIRST_PAUSE_S:
+                log.info("redis_is_back")
+            pause = _FIRST_PAUSE_S
+            await _work(redis, wakes, task)
+        except (RedisError, OSError) as error:
+            log.warning("redis_is_away", reason=str(error), next_try_in_s=pause)
+        finally:
+            with suppress(RedisError, OSError):
+                await redis.aclose()
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+async def _work(redis: ArqRedis, wakes: Mapping[str, Wake], task: str) -> None:
+    worker = Worker(
+        functions=[func(wake, name=task)],
+        redis_pool=redis,
+        queue_name=None,
+        ctx={"wakes": wakes},
+        handle_signals=False,
+        poll_delay=_POLL_S,
+        max_jobs=100,
+        job_timeout=30,
+        keep_result=0,
+        job_serializer=redis.job_serializer,
+        job_deserializer=redis.job_deserializer,
+    )
+    try:
+        await worker.async_run()
+    finally:
+        for running in worker.tasks.values():
+            running.cancel()
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
