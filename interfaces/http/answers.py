@@ -1,0 +1,49 @@
+"""Pages as responses: the bytes are ready, only the headers are decided here."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from application.pages import ListPage, Page
+from interfaces.http.etags import is_current
+
+NO_STORE = {"cache-control": "no-store"}
+
+_JSON = (b"content-type", b"application/json")
+# Whoever signs in may be shown more, so caches keep what strangers see apart.
+_VARY = (b"vary", b"Authorization")
+_PUBLIC = (_VARY, (b"cache-control", b"public, max-age=0, must-revalidate"))
+_PRIVATE = (_VARY, (b"cache-control", b"private, no-cache"))
+
+
+class _Ready(Response):
+    """Of headers that are bytes already: encoding them anew would cost a hot route more than all else here."""
+
+    def __init__(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = list(headers)
+
+
+def shown(request: Request, page: Page | ListPage, link: str | None = None) -> Response:
+    """The page, or 304 where the client has it already."""
+    etag = (b"etag", page.etag.encode())
+    caching = _PUBLIC if page.public else _PRIVATE
+    links = () if link is None else ((b"link", link.encode("latin-1")),)
+    if is_current(request, page.etag):
+        return _Ready(304, b"", (etag, *caching, *links))
+    return _Ready(200, page.body, (_JSON, _length(page.body), etag, *caching, *links))
+
+
+def written(page: Page, *, location: str | None = None) -> Response:
+    """What a write made of the resource: the bytes and the ETag of the next GET. With `location`, 201."""
+    told = (_JSON, _length(page.body), (b"etag", page.etag.encode()), *_PRIVATE)
+    if location is None:
+        return _Ready(200, page.body, told)
+    return _Ready(201, page.body, (*told, (b"location", location.encode())))
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % len(body)

@@ -1,0 +1,54 @@
+"""The HTTP application, over whatever use cases it is given."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from application.use_cases import UseCases
+from interfaces.http import auth, author_posts, docs, health, imports, posts, refusals, settings, users
+from interfaces.http.middleware import RequestFrame
+from interfaces.http.openapi import DESCRIPTION, document
+
+# In the order in which they are asked: the hot routes first.
+_FEATURES = (posts, users, author_posts, auth, imports, settings, health, docs)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    title: str = "Byline"
+    request_timeout_s: float = 10.0
+    upload_idle_timeout_s: float = 30.0
+    max_body_bytes: int = 2 * 1024 * 1024
+
+
+def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], options: HttpOptions) -> FastAPI:
+    """`build` gives the use cases, opened when the application starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with build() as use_cases:
+            app.state.use_cases = use_cases
+            app.state.site = settings.site_page(use_cases.site)
+            yield
+
+    app = FastAPI(
+        title=options.title,
+        version=version("byline"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.upload_idle_timeout_s = options.upload_idle_timeout_s
+    # Not through include_router, which matches each request twice and costs as much again as most of FastAPI.
+    for feature in _FEATURES:
+        app.router.routes.extend(feature.routes.routes)
+    app.router.routes.append(docs.assets)
+    refusals.install(app)
+    app.openapi = document(app)  # type: ignore[method-assign]  # the way that FastAPI documents
+    app.add_middleware(RequestFrame, timeout_s=options.request_timeout_s, max_body_bytes=options.max_body_bytes)
+    return app

@@ -1,0 +1,37 @@
+"""Byline's HTTP interface as an ASGI application, for any server: `uvicorn interfaces.http.main:app`."""
+
+from functools import cache
+
+from fastapi import FastAPI
+
+from infrastructure.container import Container, running
+from infrastructure.logging import configure_logging
+from infrastructure.settings import BadSettings, Settings, load_settings
+from interfaces.http.app import HttpOptions, create_app
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app` is made when a server asks for it, so that merely importing this reads no settings."""
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _app() -> FastAPI:
+    try:
+        settings = load_settings()
+    except BadSettings as error:
+        raise SystemExit(str(error)) from None
+    configure_logging(settings)
+    return app_of(Container(settings=settings), settings)
+
+
+def app_of(container: Container, settings: Settings) -> FastAPI:
+    options = HttpOptions(
+        title=settings.site_name,
+        request_timeout_s=settings.request_timeout_s,
+        upload_idle_timeout_s=settings.upload_idle_timeout_s,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return create_app(lambda: running(container), options)
