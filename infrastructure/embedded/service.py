@@ -4,9 +4,9 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infrastructure.embedded.api_port import api_port
 from infrastructure.embedded.errors import EmbeddedError
@@ -30,30 +30,27 @@ class StepFailed(EmbeddedError):
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Byline's own programs: the absolute path of each and its arguments."""
+    """Byline's own programs: the absolute path of each and its arguments. They find the servers by the environment."""
 
     prepare: tuple[str, ...]
-    """Migrates the database and makes its administrator."""
+    """Migrates the database once the state file names it, and puts in it what an empty one needs; then ends."""
     serve: tuple[str, ...]
     worker: tuple[str, ...]
-    sample: tuple[str, ...]
-    """Imports the sample archive through the worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """`byline up`. Children write to `logs/` in the data folder, or with `logs_shown` where this process writes."""
+    """`byline up`. API and worker write to `logs/` in the data folder, or with `logs_shown` where this process does."""
 
     settings: Settings
     commands: Commands
-    sample_wanted: Callable[[], bool]
-    """Asked when the database is prepared."""
     logs_shown: bool = False
 
     async def run(self, *, tell: Callable[[str], None], welcome: Callable[[str], None]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP; then nothing of it is left. `tell` gets each step as it begins,
         `welcome` the URL of the API when everything is ready. Raises EmbeddedError, which says what to do."""
         with self._folder() as folder:
+            remove_state(folder.state)
             try:
                 async with Supervisor() as supervisor:
                     await self._start(folder, supervisor, tell, welcome)
@@ -64,38 +61,45 @@ class LocalService:
     async def _start(
         self, folder: DataFolder, supervisor: Supervisor, tell: Callable[[str], None], welcome: Callable[[str], None]
     ) -> None:
+        """Python takes longest to import what it needs: its processes do so side by side, and the first meanwhile."""
+        environment = os.environ | {"BYLINE_DATA_DIR": str(folder.path)}
         async with _starting_alone():
             port = api_port(self.settings)
             tell("Starting the servers")
-            servers = prepare_servers(
-                folder,
-                with_postgres=self.settings.database_url is None,
-                with_valkey=self.settings.redis_url is None,
-            )
-            await supervisor.start(*servers.children)
-            database_url = servers.database_url or str(self.settings.database_url)
-            redis_url = servers.redis_url or str(self.settings.redis_url)
-            running = Running.this_process(database_url=database_url, redis_url=redis_url)
-            write_state(folder.state, running)
-            environment = os.environ | {
-                "BYLINE_DATABASE_URL": database_url,
-                "BYLINE_REDIS_URL": redis_url,
-                "BYLINE_DATA_DIR": str(folder.path),
-                "BYLINE_HOST": self.settings.host,
-                "BYLINE_PORT": str(port),
-            }
-            tell("Preparing the database")
-            if await self._finished("prepare", self.commands.prepare, environment):
-                raise StepFailed("The database could not be prepared.")
-            tell("Starting the API and the worker")
-            await supervisor.start(self._api(folder, port, environment), self._worker(folder, environment))
-        url = _url(self.settings.host, port)
-        write_state(folder.state, Running(running.pid, running.started_at, database_url, redis_url, url))
-        if self.sample_wanted():
-            tell("Importing the sample archive")
-            if await self._finished("sample", self.commands.sample, environment):
-                tell("The sample archive was not imported whole; everything else is well")
+            preparing = Process(Child("prepare", Program(self.commands.prepare, environment), ready=_at_once))
+            try:
+                running = await self._start_servers(folder, supervisor)
+                environment |= {
+                    "BYLINE_DATABASE_URL": running.database_url,
+                    "BYLINE_REDIS_URL": running.redis_url,
+                    "BYLINE_HOST": self.settings.host,
+                    "BYLINE_PORT": str(port),
+                }
+                tell("Starting the API and the worker")
+                starting = supervisor.start(self._api(folder, port, environment), self._worker(folder, environment))
+                await _unless_it_fails(preparing, starting)
+            except BaseException:
+                await preparing.stop()
+                raise
+        try:
+            url = _url(self.settings.host, port)
+            write_state(folder.state, replace(running, http_url=url))
+            _require_success(await preparing.wait())
+        finally:
+            await preparing.stop()
         welcome(url)
+
+    async def _start_servers(self, folder: DataFolder, supervisor: Supervisor) -> Running:
+        servers = prepare_servers(
+            folder, with_postgres=self.settings.database_url is None, with_valkey=self.settings.redis_url is None
+        )
+        await supervisor.start(*servers.children)
+        running = Running.this_process(
+            database_url=servers.database_url or str(self.settings.database_url),
+            redis_url=servers.redis_url or str(self.settings.redis_url),
+        )
+        write_state(folder.state, running)
+        return running
 
     def _folder(self) -> DataFolder:
         try:
@@ -129,13 +133,25 @@ class LocalService:
             log=None if self.logs_shown else folder.logs / "worker.log",
         )
 
-    @staticmethod
-    async def _finished(name: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
-        process = Process(Child(name, Program(argv, environment), ready=_at_once, stop_timeout_s=2.0))
-        try:
-            return await process.wait()
-        finally:
-            await process.stop()
+
+async def _unless_it_fails(preparing: Process, starting: Coroutine[None, None, None]) -> None:
+    """Await `starting`; a preparation that failed ends it, since the API would not become ready. Raises StepFailed."""
+    ended = asyncio.ensure_future(preparing.wait())
+    started = asyncio.ensure_future(starting)
+    try:
+        await asyncio.wait({ended, started}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            _require_success(ended.result())
+        await started
+    finally:
+        ended.cancel()
+        started.cancel()
+        await asyncio.wait({ended, started})
+
+
+def _require_success(status: int) -> None:
+    if status:
+        raise StepFailed("The database could not be prepared.")
 
 
 @asynccontextmanager

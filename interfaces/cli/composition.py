@@ -90,6 +90,10 @@ class Composition(Protocol):
         """Where the environment names no database, put the URLs of the running `byline up` into it."""
         ...
 
+    def wait_for_servers(self) -> None:
+        """As `use_server_urls`, of the `byline up` that starts this moment."""
+        ...
+
     def use_cases(self) -> AbstractAsyncContextManager["UseCases"]: ...
 
     def database_url(self) -> object:
@@ -108,7 +112,7 @@ class Composition(Protocol):
 
     def configure_logging(self, *, quiet: bool = False) -> None: ...
 
-    def local_service(self, *, sample_wanted: Callable[[], bool], logs_shown: bool) -> LocalService: ...
+    def local_service(self, *, logs_shown: bool) -> LocalService: ...
 
     def die_with(self, parent: int) -> None:
         """Have this process killed when `parent`, which started it, ends."""

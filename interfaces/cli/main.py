@@ -7,12 +7,14 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from interfaces.cli import administrators, doctor, imports, migrations, prepare, processes, up
 from interfaces.cli.composition import ADMIN_PASSWORD_FILE, Schema
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from infrastructure.embedded.service import LocalService
     from infrastructure.settings import Settings
 
+SERVERS_TRIES = 60_000
+SERVERS_PAUSE_S = 0.01
 PARENT = "BYLINE_UP_WITH_PARENT"
 """The process id of whoever started `byline up` and is not to be outlived by it, as `make` is."""
 
@@ -51,6 +55,19 @@ class Adapters:
                 os.environ["BYLINE_REDIS_URL"] = running.redis_url
         elif redis and settings.redis_url is None:
             raise CommandFailed("No Redis is known. Set BYLINE_REDIS_URL.")
+
+    def wait_for_servers(self) -> None:
+        # What comes next needs it, and importing it takes as long as the servers take to start.
+        import infrastructure.container  # noqa: F401
+        from infrastructure.embedded.state import read_state
+
+        path = self.settings().data_dir.expanduser() / "state.json"
+        for _ in range(SERVERS_TRIES):
+            if running := read_state(path):
+                os.environ |= {"BYLINE_DATABASE_URL": running.database_url, "BYLINE_REDIS_URL": running.redis_url}
+                return
+            time.sleep(SERVERS_PAUSE_S)
+        raise CommandFailed("The servers did not start.")
 
     def use_cases(self) -> "AbstractAsyncContextManager[UseCases]":
         from infrastructure.container import Container, running
@@ -86,14 +103,14 @@ class Adapters:
         muted = quiet and settings.log_level == "info"
         configure_logging(settings.model_copy(update={"log_level": "warning"}) if muted else settings)
 
-    def local_service(self, *, sample_wanted: Callable[[], bool], logs_shown: bool) -> "LocalService":
+    def local_service(self, *, logs_shown: bool) -> "LocalService":
         from infrastructure.embedded.launch import die_with_parent
         from infrastructure.embedded.service import Commands, LocalService
 
         if parent := os.environ.pop(PARENT, ""):
             die_with_parent(int(parent), signal.SIGTERM)
-        commands = Commands(*map(_own_command, ("prepare", "serve", "worker", "sample")))
-        return LocalService(self.settings(), commands, sample_wanted=sample_wanted, logs_shown=logs_shown)
+        commands = Commands(*map(_own_command, ("prepare", "serve", "worker")))
+        return LocalService(self.settings(), commands, logs_shown=logs_shown)
 
     def die_with(self, parent: int) -> None:
         from infrastructure.embedded.launch import die_with_parent
@@ -119,8 +136,39 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Commands(TyperGroup):
+    """Ends with one message and an exit code for what a person can mend; a defect shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise
+        except Exception as error:
+            code = _expected(error)
+            if code is None:
+                raise
+            fail(str(error), code)
+
+
+def _expected(error: Exception) -> ExitCode | None:
+    from domain.errors import BylineError
+    from infrastructure.embedded.errors import EmbeddedError
+    from infrastructure.settings import BadSettings
+
+    match error:
+        case CommandFailed():
+            return error.code
+        case BadSettings():
+            return ExitCode.USAGE
+        case BylineError() | EmbeddedError():
+            return ExitCode.FAILED
+    return None
+
+
 app = typer.Typer(
     name="byline",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -158,30 +206,10 @@ app.command(epilog="[bold]byline doctor[/]\n\n[bold]byline doctor --json | jq '.
     doctor.doctor
 )
 app.command(hidden=True)(prepare.prepare)
-app.command(hidden=True)(prepare.sample)
 
 
 def main() -> None:
-    try:
-        app(obj=Adapters())
-    except CommandFailed as error:
-        fail(str(error), error.code)
-    except Exception as error:
-        code = _expected(error)
-        if code is None:
-            raise
-        fail(str(error), code)
-
-
-def _expected(error: Exception) -> ExitCode | None:
-    """The exit code for what a person can mend; None for a defect, which shows its traceback."""
-    from domain.errors import BylineError
-    from infrastructure.embedded.errors import EmbeddedError
-    from infrastructure.settings import BadSettings
-
-    if isinstance(error, BadSettings):
-        return ExitCode.USAGE
-    return ExitCode.FAILED if isinstance(error, BylineError | EmbeddedError) else None
+    app(obj=Adapters())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `byline up` runs between starting the servers and being ready; not for people."""
+"""What `byline up` runs beside the starting API; not for people."""
 
 import asyncio
 import hashlib
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from domain.errors import BylineError, Conflict
 from domain.imports import ImportJob, ImportKind
 from interfaces.cli.composition import Composition
-from interfaces.cli.console import CommandFailed
+from interfaces.cli.console import CommandFailed, err
 from interfaces.cli.imports import FORMATS, acting
 from interfaces.cli.progress import ImportProgress, summary
 
@@ -31,51 +32,56 @@ def sample_pending(data_dir: Path) -> Path:
 
 
 def prepare(context: typer.Context) -> None:
-    """Migrate the database. Where it has no administrator, make one, and have the sample follow if nobody is in it."""
+    """Migrate the database of the `byline up` that starts. Where it has no administrator, make one, and where nobody is
+    in it, import the sample archive through the worker."""
     composition: Composition = context.obj
+    composition.wait_for_servers()
     asyncio.run(_prepare(composition))
 
 
 async def _prepare(composition: Composition) -> None:
+    settings = composition.settings()
+    await composition.schema().upgrade(composition.database_url())
+    async with composition.use_cases() as byline:
+        await _ensure_admin(byline, composition)
+        if sample_pending(settings.data_dir).exists():
+            try:
+                await _import_sample(byline)
+            except (CommandFailed, BylineError) as error:
+                err.print(f"The sample archive is not imported whole: {error} The next start tries again.")
+            else:
+                sample_pending(settings.data_dir).unlink()
+
+
+async def _ensure_admin(byline: "UseCases", composition: Composition) -> None:
     from application.pages import UserQuery
     from application.users import Registration
-    from domain.errors import Conflict
 
-    await composition.schema().upgrade(composition.database_url())
     settings = composition.settings()
-    async with composition.use_cases() as byline:
-        if await byline.find_admin():
-            return
-        users = await byline.pages.users(UserQuery(page_size=1), viewer=None)
-        if settings.sample and not users.total_pages:
-            sample_pending(settings.data_dir).touch()
-        request = Registration(ADMIN_USERNAME, settings.admin_email, composition.admin_password())
-        try:
-            await byline.create_admin(request)
-        except Conflict as error:
-            raise CommandFailed(
-                f"The database has no administrator, and {ADMIN_USERNAME} <{settings.admin_email}> cannot be made: "
-                f"{error} Make one with `byline create-admin`, or set BYLINE_ADMIN_EMAIL."
-            ) from None
+    if await byline.find_admin():
+        return
+    users = await byline.pages.users(UserQuery(page_size=1), viewer=None)
+    if settings.sample and not users.total_pages:
+        sample_pending(settings.data_dir).touch()
+    request = Registration(ADMIN_USERNAME, settings.admin_email, composition.admin_password())
+    try:
+        await byline.create_admin(request)
+    except Conflict as error:
+        raise CommandFailed(
+            f"The database has no administrator, and {ADMIN_USERNAME} <{settings.admin_email}> cannot be made: "
+            f"{error} Make one with `byline create-admin`, or set BYLINE_ADMIN_EMAIL."
+        ) from None
 
 
-def sample(context: typer.Context) -> None:
-    """Import the sample archive through the worker, going on where an earlier start was ended."""
-    composition: Composition = context.obj
-    settings = composition.settings()
-    asyncio.run(_import_sample(composition))
-    sample_pending(settings.data_dir).unlink(missing_ok=True)
-
-
-async def _import_sample(composition: Composition) -> None:
-    async with composition.use_cases() as byline:
-        actor = await acting(byline)
-        with ImportProgress() as progress:
-            for kind in (ImportKind.USERS, ImportKind.POSTS):
-                job = await _started(byline, kind, actor=actor)
-                job = await progress.watch(byline, job.id, actor=actor, patience_s=PATIENCE_S)
-                if job.error or job.tally.failed:
-                    raise CommandFailed(f"{summary(job)}. {job.error or 'See GET /v1/imports.'}")
+async def _import_sample(byline: "UseCases") -> None:
+    """Raises CommandFailed."""
+    actor = await acting(byline)
+    with ImportProgress() as progress:
+        for kind in (ImportKind.USERS, ImportKind.POSTS):
+            job = await _started(byline, kind, actor=actor)
+            job = await progress.watch(byline, job.id, actor=actor, patience_s=PATIENCE_S)
+            if job.error or job.tally.failed:
+                raise CommandFailed(f"{summary(job)}. {job.error or ''}")
 
 
 async def _started(byline: "UseCases", kind: ImportKind, *, actor: "Actor") -> ImportJob:

@@ -7,12 +7,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.panel import Panel
-from rich.status import Status
 from rich.table import Table
 
 from interfaces.cli.composition import ADMIN_PASSWORD_FILE, Composition
 from interfaces.cli.console import err, flag, out
-from interfaces.cli.prepare import sample_pending
 
 API = "/v1"
 
@@ -30,26 +28,10 @@ def up(
     Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong settings.
     """
     composition: Composition = context.obj
-    settings = composition.settings()
     composition.configure_logging(quiet=True)
-    service = composition.local_service(
-        sample_wanted=lambda: sample_pending(settings.data_dir).exists(), logs_shown=logs
-    )
-    with err.status("Byline starts") as status:
-
-        def welcome(url: str) -> None:
-            status.stop()
-            _welcome(composition, url)
-
-        asyncio.run(service.run(tell=lambda step: _tell(status, step), welcome=welcome))
+    service = composition.local_service(logs_shown=logs)
+    asyncio.run(service.run(tell=err.print, welcome=lambda url: _welcome(composition, url)))
     err.print("Byline has stopped.")
-
-
-def _tell(status: Status, step: str) -> None:
-    if err.is_terminal:
-        status.update(step)
-    else:
-        err.print(step)
 
 
 def _welcome(composition: Composition, url: str) -> None:
