@@ -30,8 +30,9 @@ class SqlUsers:
         return await self._one(_users().where(users.c.id == user_id), user_id)
 
     async def lock(self, user_id: UserId) -> User:
-        # Not FOR UPDATE, which would also keep others from adding posts of this author meanwhile.
-        locked = _users().where(users.c.id == user_id).with_for_update(key_share=True, of=users)
+        # Not FOR UPDATE, which would also keep others from adding posts of this author meanwhile. And of both tables:
+        # after a wait, PostgreSQL looks again at the rows that it locks, and shows the others as they were before.
+        locked = _users().where(users.c.id == user_id).with_for_update(key_share=True)
         return await self._one(locked, user_id)
 
     async def find_by_login(self, login: str) -> User | None:

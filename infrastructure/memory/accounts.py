@@ -1,7 +1,7 @@
 """Accounts in memory."""
 
 from domain.accounts import Account
-from domain.errors import AccountNotFound, Conflict, UserNotFound
+from domain.errors import AccountNotFound, Busy, Conflict, UserNotFound
 from domain.ids import UserId
 from infrastructure.memory.transaction import Transaction
 
@@ -34,6 +34,8 @@ class MemoryAccounts:
         await self._tx.statement()
         account = self._of(owner_id)
         if account is not None:
+            if self._tx.entries.latest(account.id):
+                raise self._tx.refused(Busy("Money moved in the account meanwhile."))
             await self._tx.account_owners.remove(owner_id)
             await self._tx.accounts.remove(account.id)
 

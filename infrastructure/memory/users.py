@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from domain.accounts import Account
 from domain.actors import Role
-from domain.errors import EmailTaken, StaleVersion, UserHasPosts, UsernameTaken, UserNotFound
+from domain.errors import Conflict, EmailTaken, StaleVersion, UserHasPosts, UsernameTaken, UserNotFound
 from domain.ids import ImportId, UserId
 from domain.users import User
 from infrastructure.memory.accounts import MemoryAccounts
@@ -71,6 +71,8 @@ class MemoryUsers:
             return
         if any(post.post.author_id == user_id for post in self._tx.posts.latest_values()):
             raise self._tx.refused(UserHasPosts())
+        if self._tx.account_owners.latest(user_id) is not None:
+            raise self._tx.refused(Conflict("The user has an account."))
         await self._tx.usernames.remove(stored.user.username.folded)
         if stored.user.email is not None:
             await self._tx.emails.remove(stored.user.email.value)

@@ -7,7 +7,9 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from domain.accounts import Account
+from infrastructure.database.actors import SqlActors
 from infrastructure.database.database import Database, service_database
+from infrastructure.database.pages import SqlPages
 from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.pages import MemoryPages
 from infrastructure.memory.store import MemoryStore
@@ -49,7 +51,7 @@ def database_adapters(database: Database, database_url: str) -> Adapters:
         finally:
             await connection.close()
 
-    return Adapters(database.begin, None, None, database.checked_out, make_entry)
+    return Adapters(database.begin, SqlPages(database), SqlActors(database), database.checked_out, make_entry)
 
 
 @pytest.fixture(params=["memory", pytest.param("database", marks=pytest.mark.servers)])

@@ -1,0 +1,245 @@
+"""Import jobs: claimed by one worker at a time, and written by nobody who was thought dead."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from domain.errors import ImportNotFound, LeaseLost, Unavailable, UserNotFound, WrongState
+from domain.ids import ImportId
+from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportKind, ImportState, RowError, Tally
+from tests.builders import NOON, SECOND, a_job, a_user
+from tests.contract.adapters import Adapters
+from tests.contract.texts import NASTY_LINES
+
+LEASE = timedelta(seconds=10)
+EXPIRED = NOON + LEASE
+
+
+@pytest.fixture
+async def job(adapters: Adapters) -> ImportJob:
+    job = a_job()
+    await adapters.keep(job)
+    return job
+
+
+async def claim(adapters: Adapters, import_id: ImportId, *, at: datetime = NOON) -> ImportJob:
+    async with adapters.begin() as work:
+        claimed = (await work.imports.lock(import_id)).claimed(at=at, lease=LEASE)
+        await work.imports.save_claim(claimed)
+        await work.commit()
+    return claimed
+
+
+async def save(adapters: Adapters, job: ImportJob) -> None:
+    async with adapters.begin() as work:
+        await work.imports.hold(job)
+        await work.imports.save(job)
+        await work.commit()
+
+
+async def claimable(adapters: Adapters, *, limit: int = 100, at: datetime = NOON) -> list[ImportId]:
+    async with adapters.begin() as work:
+        return await work.imports.claimable(limit, at=at)
+
+
+async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
+    user = a_user()
+    job = ImportJob(
+        id=a_job().id,
+        kind=ImportKind.USERS,
+        format=ImportFormat.CSV,
+        blob_key="imports/1",
+        file_name=NASTY_LINES,
+        file_hash="f" * 64,
+        bytes_total=2**40,
+        created_by=user.id,
+        created_at=NOON,
+        state=ImportState.FAILED,
+        tally=Tally(1, 2, 3, 4, 2**40),
+        checkpoint=Checkpoint(2**39, 2**33),
+        started_at=NOON + SECOND,
+        finished_at=NOON + 2 * SECOND,
+        error=NASTY_LINES,
+        fence=7,
+        lease_until=NOON + LEASE,
+    )
+    await adapters.keep(user, job)
+    assert await adapters.job(job.id) == job
+
+
+async def test_an_unknown_job_is_not_found(adapters: Adapters) -> None:
+    nothing = a_job()
+    async with adapters.begin() as work:
+        with pytest.raises(ImportNotFound):
+            await work.imports.get(nothing.id)
+        with pytest.raises(ImportNotFound):
+            await work.imports.lock(nothing.id)
+        assert await work.imports.errors(nothing.id, after=0, limit=1) == []
+        with pytest.raises(LeaseLost):
+            await work.imports.hold(nothing)
+
+
+async def test_a_job_is_of_somebody_who_exists(adapters: Adapters) -> None:
+    with pytest.raises(UserNotFound):
+        await adapters.keep(a_job(created_by=a_user().id))
+
+
+async def test_jobs_are_listed_newest_first(adapters: Adapters) -> None:
+    jobs = [a_job() for _ in range(5)]
+    await adapters.keep(*jobs[::-1])
+    async with adapters.begin() as work:
+        newest = await work.imports.newest(2)
+        older = await work.imports.newest(10, before=newest[-1].id)
+        assert newest + older == jobs[::-1]
+        assert await work.imports.newest(10, before=jobs[0].id) == []
+
+
+async def test_queued_jobs_and_those_of_expired_leases_are_claimable_oldest_first(adapters: Adapters) -> None:
+    jobs = [a_job() for _ in range(5)]
+    queued, running, failed, done, released = jobs
+    await adapters.keep(*jobs[::-1])
+    for job in (running, failed, done, released):
+        await claim(adapters, job.id)
+    await save(adapters, (await adapters.job(failed.id)).failed("No.", at=NOON))
+    await save(adapters, (await adapters.job(done.id)).finished(at=NOON))
+    await save(adapters, (await adapters.job(released.id)).released())
+
+    assert await claimable(adapters) == [queued.id, released.id]
+    assert await claimable(adapters, at=EXPIRED - SECOND) == [queued.id, released.id]
+    assert await claimable(adapters, at=EXPIRED) == [queued.id, running.id, released.id]
+    assert await claimable(adapters, limit=2, at=EXPIRED) == [queued.id, running.id]
+
+
+async def test_a_claim_is_kept(adapters: Adapters, job: ImportJob) -> None:
+    claimed = await claim(adapters, job.id)
+    assert await adapters.job(job.id) == claimed
+    assert (claimed.fence, claimed.lease_until, claimed.started_at) == (1, EXPIRED, NOON)
+    again = await claim(adapters, job.id, at=EXPIRED)
+    assert await adapters.job(job.id) == again
+    assert (again.fence, again.started_at) == (2, NOON)
+
+
+async def test_of_many_who_claim_at_once_one_has_the_job(adapters: Adapters, job: ImportJob) -> None:
+    outcomes = await asyncio.gather(*(claim(adapters, job.id) for _ in range(6)), return_exceptions=True)
+    assert sum(isinstance(outcome, ImportJob) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, WrongState) for outcome in outcomes) == 5
+    assert (await adapters.job(job.id)).fence == 1
+
+
+async def test_progress_is_kept_and_the_lease_left_alone(adapters: Adapters, job: ImportJob) -> None:
+    claimed = await claim(adapters, job.id)
+    async with adapters.begin() as work:
+        await work.imports.renew(claimed, until=EXPIRED + LEASE)
+        await work.commit()
+    advanced = claimed.advanced(Tally(1, 2, 3, 4, 5), Checkpoint(500, 16))
+    await save(adapters, advanced)
+    assert await adapters.job(job.id) == replace(advanced, lease_until=EXPIRED + LEASE)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda job: job.advanced(Tally(created=1), Checkpoint(10, 2)).finished(at=NOON + SECOND),
+        lambda job: job.failed(NASTY_LINES, at=NOON + SECOND),
+        lambda job: job.released(),
+    ],
+    ids=["finished", "failed", "released"],
+)
+async def test_a_worker_that_ends_a_job_gives_up_its_lease(
+    adapters: Adapters, job: ImportJob, end: Callable[[ImportJob], ImportJob]
+) -> None:
+    claimed = await claim(adapters, job.id)
+    ended = end(claimed)
+    await save(adapters, ended)
+    assert await adapters.job(job.id) == ended
+    for lost in (claimed, ended):
+        async with adapters.begin() as work:
+            with pytest.raises(LeaseLost):
+                await work.imports.hold(lost)
+            with pytest.raises(LeaseLost):
+                await work.imports.renew(lost, until=EXPIRED + LEASE)
+
+
+async def test_a_worker_that_was_thought_dead_writes_nothing(adapters: Adapters, job: ImportJob) -> None:
+    dead = await claim(adapters, job.id)
+    living = await claim(adapters, job.id, at=EXPIRED)
+    async with adapters.begin() as work:
+        with pytest.raises(LeaseLost):
+            await work.imports.hold(dead)
+        with pytest.raises(LeaseLost):
+            await work.imports.renew(dead, until=EXPIRED + 2 * LEASE)
+        with pytest.raises(LeaseLost):
+            await work.imports.save(dead.finished(at=EXPIRED))
+    await save(adapters, living.advanced(Tally(created=1), Checkpoint(10, 2)))
+    assert (await adapters.job(job.id)).tally == Tally(created=1)
+
+
+async def test_a_lease_is_renewed_beside_a_transaction_of_the_job(adapters: Adapters, job: ImportJob) -> None:
+    claimed = await claim(adapters, job.id)
+    async with adapters.begin() as chunk:
+        await chunk.imports.hold(claimed)
+        async with adapters.begin() as beside:
+            await beside.imports.renew(claimed, until=EXPIRED + LEASE)
+            await beside.commit()
+        await chunk.imports.save(claimed.advanced(Tally(created=1), Checkpoint(10, 2)))
+        await chunk.commit()
+    stored = await adapters.job(job.id)
+    assert (stored.lease_until, stored.tally.created) == (EXPIRED + LEASE, 1)
+
+
+async def test_a_claim_ends_the_transactions_of_the_worker_before(adapters: Adapters, job: ImportJob) -> None:
+    """Also of one that is frozen, and would hold its locks for as long as it likes."""
+    dead = await claim(adapters, job.id)
+    user = a_user()
+
+    async def freeze(is_holding: asyncio.Event, goes_on: asyncio.Event) -> None:
+        async with adapters.begin() as work:
+            await work.imports.hold(dead)
+            await work.users.add(user)
+            is_holding.set()
+            await goes_on.wait()
+            await work.imports.save(dead.advanced(Tally(created=1), Checkpoint(10, 2)))
+            await work.commit()
+
+    is_holding, goes_on = asyncio.Event(), asyncio.Event()
+    frozen = asyncio.create_task(freeze(is_holding, goes_on))
+    await is_holding.wait()
+    living = await claim(adapters, job.id, at=EXPIRED)
+    await adapters.keep(user)
+    goes_on.set()
+    with pytest.raises((Unavailable, LeaseLost)):
+        await frozen
+    assert await adapters.job(job.id) == living
+
+
+async def test_errors_are_numbered_from_one_in_file_order(adapters: Adapters, job: ImportJob) -> None:
+    other = a_job()
+    await adapters.keep(other)
+    errors = [
+        RowError(2, "title", "too_short", "It must not be empty.", {"title": "", "tags": ["a"], "n": 1, "no": None}),
+        RowError(3, None, "bad_json", NASTY_LINES, NASTY_LINES),
+        RowError(2**40, None, "bad_encoding", "It is not UTF-8.", None),
+        RowError(7, "content", "bad_character", "It holds a NUL.", {"content": "\x00 \ud800", "x": 1.5}),
+        RowError(8, "slug", "taken", "It is taken.", "raw \x00 \udfff"),
+    ]
+    for chunk in (errors[:2], [], errors[2:]):
+        async with adapters.begin() as work:
+            await work.imports.add_errors(job.id, chunk)
+            await work.imports.add_errors(other.id, chunk[:1])
+            await work.commit()
+
+    async with adapters.begin() as work:
+        assert list(await work.imports.errors(job.id, after=0, limit=10)) == list(enumerate(errors, 1))
+        assert list(await work.imports.errors(job.id, after=0, limit=2)) == [(1, errors[0]), (2, errors[1])]
+        assert list(await work.imports.errors(job.id, after=3, limit=10)) == [(4, errors[3]), (5, errors[4])]
+        assert list(await work.imports.errors(job.id, after=5, limit=10)) == []
+        assert list(await work.imports.errors(other.id, after=0, limit=10)) == [(1, errors[0]), (2, errors[2])]
+
+
+async def test_errors_are_of_a_job(adapters: Adapters) -> None:
+    async with adapters.begin() as work:
+        with pytest.raises(ImportNotFound):
+            await work.imports.add_errors(a_job().id, [RowError(1, None, "bad_row", "No.", None)])
