@@ -5,6 +5,7 @@ python docs/sample/generate.py
 
 import json
 import random
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,15 +188,15 @@ def write(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8", newline="\n")
 
 
-def main() -> None:
+def main(folder: Path = ARCHIVE) -> None:
     chance = random.Random(SEED)  # noqa: S311 for variety, not for secrets
     everything = list(pieces(chance))
     seen = views(everything, chance)
     chance.shuffle(everything)
     users: list[Texts] = tomllib.loads((HERE / "users.toml").read_text())["user"]
-    write(ARCHIVE / "users.ndjson", users)
-    write(ARCHIVE / "posts.ndjson", [piece.row(seen.get(piece.key, 0)) for piece in everything])
+    write(folder / "users.ndjson", users)
+    write(folder / "posts.ndjson", [piece.row(seen.get(piece.key, 0)) for piece in everything])
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))
