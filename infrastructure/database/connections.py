@@ -63,8 +63,9 @@ class Connector:
             "application_name": self.name,
             "timezone": "UTC",
             "default_transaction_isolation": "read committed",
-            # Statements here take milliseconds; to compile one takes more than it can save.
+            # Statements here take milliseconds: to compile them or to start workers for them takes more than it saves.
             "jit": "off",
+            "max_parallel_workers_per_gather": "0",
         }
         connection = await asyncpg.connect(self.url, timeout=self.connect_timeout_s, server_settings=settings)
         try:

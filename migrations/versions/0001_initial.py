@@ -178,6 +178,7 @@ def _posts() -> None:
     op.create_index("ix_posts_author_listed", "posts", ["author_id", "status", "type", "listed_at", "id"])
     op.create_index("ix_posts_author_created", "posts", ["author_id", "status", "type", "created_at", "id"])
     op.create_index("ix_posts_tags", "posts", ["tags"], postgresql_using="gin")
+    op.execute("CREATE STATISTICS st_posts_status_type (mcv) ON status, type FROM posts")
     op.create_table(
         "post_views",
         sa.Column("post_id", sa.Uuid, nullable=False),

@@ -6,6 +6,7 @@ branch in order (docs/decisions/0001-post-indexes.md). Limits stand in the text,
 would be made for a tenth of the table.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def post_listing(shape: PostListShape) -> Listing:
         page=page,
         page_names=tuple(parameters.names),
         total=f"SELECT {' + '.join(totals)}",
-        estimate=f"EXPLAIN (FORMAT JSON) SELECT FROM posts p WHERE {_any(conditions)}",
+        estimate=f"EXPLAIN (FORMAT JSON) SELECT FROM posts p WHERE ({') OR ('.join(conditions)})",
         total_names=tuple(counted.names),
     )
 
@@ -104,7 +105,7 @@ def _walk(selected: str, branch: Branch, shape: PostListShape, parameters: Param
     if shape.has_cursor:
         conditions += f" AND (p.{column}, p.id) {_beyond(shape)} {_cursor('timestamptz', parameters)}"
     order = f"ORDER BY p.{column} {direction}, p.id {direction}"
-    return f"SELECT {selected} FROM posts p WHERE {conditions} {order} {_enough(shape, parameters)}"
+    return f"SELECT {selected} FROM posts p WHERE {conditions} {order} LIMIT {_enough(shape, parameters)}"
 
 
 def _keys_by_views(shape: PostListShape, parameters: Parameters) -> str:
@@ -114,35 +115,42 @@ def _keys_by_views(shape: PostListShape, parameters: Parameters) -> str:
     halves = [_viewed, _unviewed] if is_descending else [_unviewed, _viewed]
     if shape.has_cursor and shape.cursor_has_views is not is_descending:
         halves = halves[1:]
-    first = halves[0](shape, parameters, after=shape.has_cursor, gate="")
+    first = _half(halves[0], shape, parameters, is_first=True)
     if len(halves) == 1:
         return _merged(first, shape, parameters)
-    gate = f" AND (SELECT count(*) FROM first_half) < {_enough(shape, parameters).removeprefix('LIMIT ')}"
-    second = halves[1](shape, parameters, after=False, gate=gate)
-    both = f"SELECT id, key FROM first_half UNION ALL ({second})"
-    return f"WITH first_half AS MATERIALIZED ({first}) {_merged(both, shape, parameters)}"
+    second = _half(halves[1], shape, parameters, is_first=False)
+    both = f"SELECT id, key FROM first_half UNION ALL {second}"
+    return f"WITH first_half AS MATERIALIZED (SELECT id, key FROM ({first}) h) {_merged(both, shape, parameters)}"
 
 
-def _viewed(shape: PostListShape, parameters: Parameters, *, after: bool, gate: str) -> str:
-    conditions = _any([_conditions(branch, shape, parameters) for branch in shape.branches]) + gate
-    if after:
-        conditions += f" AND (v.views, v.post_id) {_beyond(shape)} {_cursor('bigint', parameters)}"
-    direction = shape.order.upper()
-    return (
-        f"SELECT v.post_id AS id, v.views AS key FROM post_views v JOIN posts p ON p.id = v.post_id"
-        f" WHERE {conditions} ORDER BY v.views {direction}, v.post_id {direction} {_enough(shape, parameters)}"
+def _half(
+    walk: Callable[[PostListShape, Parameters, bool], str],
+    shape: PostListShape,
+    parameters: Parameters,
+    *,
+    is_first: bool,
+) -> str:
+    """In the first half the list begins, or goes on after the cursor."""
+    direction, enough = shape.order.upper(), _enough(shape, parameters)
+    selected = walk(shape, parameters, is_first and shape.has_cursor)
+    if not is_first:
+        selected += f" AND (SELECT count(*) FROM first_half) < {enough}"
+    ending = f"ORDER BY key {direction}, id {direction} LIMIT {enough}"
+    walks = [f"({selected} AND {conditions} {ending})" for conditions in _broadly(shape, parameters)]
+    return " UNION ALL ".join(walks)
+
+
+def _viewed(shape: PostListShape, parameters: Parameters, after: bool) -> str:
+    walked = "SELECT v.post_id AS id, v.views AS key FROM post_views v JOIN posts p ON p.id = v.post_id WHERE true"
+    return f"{walked} AND (v.views, v.post_id) {_beyond(shape)} {_cursor('bigint', parameters)}" if after else walked
+
+
+def _unviewed(shape: PostListShape, parameters: Parameters, after: bool) -> str:
+    walked = (
+        "SELECT p.id AS id, 0::bigint AS key FROM posts p"
+        " WHERE NOT EXISTS (SELECT FROM post_views v WHERE v.post_id = p.id)"
     )
-
-
-def _unviewed(shape: PostListShape, parameters: Parameters, *, after: bool, gate: str) -> str:
-    conditions = _any([_conditions(branch, shape, parameters) for branch in shape.branches]) + gate
-    if after:
-        conditions += f" AND p.id {_beyond(shape)} {parameters('id', 'uuid')}"
-    return (
-        f"SELECT p.id, 0::bigint AS key FROM posts p WHERE {conditions}"
-        f" AND NOT EXISTS (SELECT FROM post_views v WHERE v.post_id = p.id)"
-        f" ORDER BY p.id {shape.order.upper()} {_enough(shape, parameters)}"
-    )
+    return f"{walked} AND p.id {_beyond(shape)} {parameters('id', 'uuid')}" if after else walked
 
 
 def _merged(keys: str, shape: PostListShape, parameters: Parameters) -> str:
@@ -153,15 +161,28 @@ def _merged(keys: str, shape: PostListShape, parameters: Parameters) -> str:
 
 def _conditions(branch: Branch, shape: PostListShape, parameters: Parameters) -> str:
     conditions = f"p.status = '{branch.status.value}' AND p.type = '{branch.type.value}'"
-    if branch.by_author:
-        conditions += f" AND p.author_id = {parameters('author', 'uuid')}"
-    if shape.has_tag:
-        conditions += f" AND p.tags @> ARRAY[{parameters('tag', 'text')}]"
-    return conditions
+    return conditions + _narrowed(branch.by_author, shape, parameters)
 
 
-def _any(conditions: list[str]) -> str:
-    return f"({' OR '.join(conditions)})"
+def _broadly(shape: PostListShape, parameters: Parameters) -> list[str]:
+    """The branches in as few conditions as possible, for an index that has neither status nor type."""
+    found = []
+    for by_author in (False, True):
+        branches = [branch for branch in shape.branches if branch.by_author is by_author]
+        if branches:
+            statuses, types = {branch.status for branch in branches}, {branch.type for branch in branches}
+            conditions = ["true"]
+            if len(statuses) == 1:
+                conditions.append(f"p.status = '{branches[0].status.value}'")
+            if len(types) == 1:
+                conditions.append(f"p.type = '{branches[0].type.value}'")
+            found.append(" AND ".join(conditions) + _narrowed(by_author, shape, parameters))
+    return found
+
+
+def _narrowed(by_author: bool, shape: PostListShape, parameters: Parameters) -> str:
+    author = f" AND p.author_id = {parameters('author', 'uuid')}" if by_author else ""
+    return author + (f" AND p.tags @> ARRAY[{parameters('tag', 'text')}]" if shape.has_tag else "")
 
 
 def _beyond(shape: PostListShape) -> str:
@@ -173,5 +194,5 @@ def _cursor(type_: str, parameters: Parameters) -> str:
 
 
 def _enough(shape: PostListShape, parameters: Parameters) -> str:
-    """For a page, wherever in the list it is."""
-    return f"LIMIT {shape.limit} + {parameters('offset', 'bigint')}" if shape.has_offset else f"LIMIT {shape.limit}"
+    """So many for a page, wherever in the list it is."""
+    return f"{shape.limit} + {parameters('offset', 'bigint')}" if shape.has_offset else str(shape.limit)

@@ -3,7 +3,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from application.pages import (
     NEWEST_POSTS_IN_A_LIST,
@@ -26,7 +25,6 @@ from infrastructure.database.database import Database
 from infrastructure.database.pages import posts, users
 from infrastructure.database.pages.items import USER_COLUMNS, USER_JOINS, Item, email_item, post_columns, user_item
 from infrastructure.database.pages.lists import counted, list_page, offset_of, total_of
-from infrastructure.database.pool import Reading
 
 _POST = post_columns()
 _ONE_POST = f"SELECT {_POST.select()}, p.version, p.status, p.author_id FROM posts p{_POST.joins()} WHERE p."
@@ -95,7 +93,8 @@ class SqlPages:
             if row is None or not user_visible(user_id, is_active=row["is_active"], viewer=viewer):
                 raise UserNotFound(user_id)
             if include_posts:
-                theirs = (await _newest_posts(reading, [user_id], NEWEST_POSTS_OF_A_USER, viewer))[0]
+                statement, *seer = _newest_posts(users.OF_ONE, NEWEST_POSTS_OF_A_USER, viewer)
+                theirs = [_POST.item(row) for row in await reading.fetch(statement, user_id, *seer)]
         item = user_item(row, with_email=email_visible(user_id, viewer=viewer), posts=theirs)
         return Page(item.full, etag(row["version"], item.tagged), public=False)
 
@@ -138,31 +137,26 @@ class SqlPages:
         values: dict[str, object] = {"viewer": viewer.id if viewer else None, "offset": offset}
         if cursor is not None:
             values |= {"key": cursor.key, "id": cursor.id}
-        theirs = None
+        theirs: list[list[Item]] | None = None
         async with self._database.reading() as reading:
             rows = await reading.fetch(listing.page, *[values[name] for name in listing.page_names])
             if with_posts:
                 ids = [row["id"] for row in rows[: query.page_size]]
-                theirs = await _newest_posts(reading, ids, NEWEST_POSTS_IN_A_LIST, viewer)
+                statement, *seer = _newest_posts(users.OF_MANY, NEWEST_POSTS_IN_A_LIST, viewer)
+                theirs = [[] for _ in ids]
+                for row in await reading.fetch(statement, ids, *seer):
+                    theirs[row[_POST.width]].append(_POST.item(row))
             total = await total_of(query, rows, lambda: counted(reading, listing, query.count, values))
         return rows, theirs, total
 
 
-async def _newest_posts(
-    reading: Reading, user_ids: Sequence[UUID], limit: int, viewer: Actor | None
-) -> list[list[Item]]:
-    """For each of `user_ids`, what the viewer may see."""
-    theirs: list[list[Item]] = [[] for _ in user_ids]
-    if viewer is None or sees_everything(viewer):
-        rows = await reading.fetch(
-            users.newest_posts(limit, drafts=viewer is not None, of_viewer_alone=False), user_ids
-        )
-    else:
-        statement = users.newest_posts(limit, drafts=True, of_viewer_alone=True)
-        rows = await reading.fetch(statement, user_ids, viewer.id)
-    for row in rows:
-        theirs[row[_POST.width]].append(_POST.item(row))
-    return theirs
+def _newest_posts(of: str, limit: int, viewer: Actor | None) -> tuple[str, *tuple[UserId, ...]]:
+    """The statement, and its value that says whose drafts are shown too."""
+    if viewer is None:
+        return (users.newest_posts(of, limit, drafts=False, of_viewer_alone=False),)
+    if sees_everything(viewer):
+        return (users.newest_posts(of, limit, drafts=True, of_viewer_alone=False),)
+    return users.newest_posts(of, limit, drafts=True, of_viewer_alone=True), viewer.id
 
 
 def _last(query: PostQuery | UserQuery, rows: Sequence[Record]) -> Cursor | None:

@@ -92,9 +92,13 @@ def _conditions(branch: Branch, shape: UserListShape, parameters: Parameters) ->
     return conditions
 
 
-@lru_cache(maxsize=8)
-def newest_posts(limit: int, drafts: bool, of_viewer_alone: bool) -> str:
-    """Of each user of $1, at most `limit`: rows of `post_columns()`, in front of each the user's place in $1.
+OF_ONE = "(SELECT $1::uuid, 0) a(id, place)"
+OF_MANY = "(SELECT u.id, u.place - 1 FROM unnest($1::uuid[]) WITH ORDINALITY u(id, place)) a(id, place)"
+
+
+@lru_cache(maxsize=16)
+def newest_posts(users: str, limit: int, drafts: bool, of_viewer_alone: bool) -> str:
+    """Of `users`, $1, at most `limit` each: rows of `post_columns()`, each followed by the user's place in $1.
 
     With `drafts`, and `of_viewer_alone` only where the user is $2.
     """
@@ -105,7 +109,7 @@ def newest_posts(limit: int, drafts: bool, of_viewer_alone: bool) -> str:
         walks += [_newest(PostStatus.DRAFT, type_, limit, own) for type_ in PostType]
     keys = f"SELECT id, key FROM ({' UNION ALL '.join(walks)}) b ORDER BY key DESC, id DESC LIMIT {limit}"
     return (
-        f"SELECT {columns.select()}, a.place - 1 FROM unnest($1::uuid[]) WITH ORDINALITY a(id, place)"
+        f"SELECT {columns.select()}, a.place FROM {users}"
         f" CROSS JOIN LATERAL ({keys}) k JOIN posts p ON p.id = k.id{columns.joins()}"
         " ORDER BY a.place, k.key DESC, k.id DESC"
     )
