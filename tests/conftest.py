@@ -20,6 +20,7 @@ hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=Tr
 hypothesis.settings.register_profile("exploring", deadline=None, max_examples=2_000)
 hypothesis.settings.load_profile("repeatable")
 
+_INSISTING = ("BYLINE_TEST_REQUIRE_SERVERS", "BYLINE_TEST_DATABASE_URL", "BYLINE_TEST_REDIS_URL")
 CONTROLLED = pytest.StashKey[stage.Controlled]()
 
 
@@ -53,15 +54,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Iterator[stage.Servers]:
-    """Skips where none can be started, and fails instead with BYLINE_TEST_REQUIRE_SERVERS=1."""
+    """Skips where none can be started; fails instead with BYLINE_TEST_REQUIRE_SERVERS=1, or where some were named."""
     folder = _run_folder(request.config)
     with stage.alone() if folder is None else nullcontext(stage.shared(folder)) as outcome:
         if isinstance(outcome, stage.Servers):
             yield outcome
-        elif os.environ.get("BYLINE_TEST_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"No server could be started: {outcome}")
+        elif any(os.environ.get(name) for name in _INSISTING):
+            pytest.fail(f"No servers: {outcome}")
         else:
-            pytest.skip(f"No server could be started: {outcome}")
+            pytest.skip(f"No servers: {outcome}")
 
 
 @pytest.fixture(scope="session")
