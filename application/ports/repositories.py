@@ -169,7 +169,7 @@ class ImportRepository(Protocol):
     async def add(self, job: ImportJob) -> None: ...
 
     async def save_claim(self, job: ImportJob) -> None:
-        """State, fence and lease, after `lock`; notes this connection's backend as the claimant's."""
+        """State, fence and lease, after `lock`. Ends the transactions that still hold the job under an older fence."""
         ...
 
     async def hold(self, job: ImportJob) -> None:
