@@ -1,5 +1,6 @@
 """A PostgreSQL data directory and the programs that work on it."""
 
+import os
 import shutil
 import signal
 import sys
@@ -51,11 +52,11 @@ class Cluster:
         # The builtin locale is the same on every system; the wheel has no ICU, and not every libc knows C.UTF-8.
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         durability = () if sync else ("--no-sync",)
-        initdb = draft._program("initdb", after=("--username=postgres", "--auth=reject", *locale, *durability))
-        run(initdb, timeout_s=TIMEOUT_S)
-        (draft.path / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        access = ("--username=postgres", "--auth-local=reject", "--auth-host=scram-sha-256")
+        run(draft._program("initdb", after=(*access, *locale, *durability)), timeout_s=TIMEOUT_S)
         draft.execute(*statements)
         draft.path.rename(self.path)
+        _sync(self.path.parent)
 
     def execute(self, *statements: str) -> None:
         """Execute as the superuser, while no server runs. Raises ProgramFailed at the first error."""
@@ -100,3 +101,12 @@ class Cluster:
             f"Started as root, PostgreSQL runs as user {self.user.uid}, who cannot reach {self.path}. "
             f"Start Byline as another user, or set BYLINE_DATA_DIR to a folder that every user can pass through to."
         )
+
+
+def _sync(folder: Path) -> None:
+    """So that a crash of the machine does not undo a rename in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,10 +11,14 @@ def make() -> str:
     return uuid4().hex
 
 
+def fail() -> str:
+    raise RuntimeError
+
+
 def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "secret"
     made = kept_secret(path, make)
-    assert kept_secret(path, make) == made == path.read_text()
+    assert kept_secret(path, fail) == made == path.read_text()
 
 
 def test_its_owner_alone_may_read_it(tmp_path: Path) -> None:
@@ -38,9 +42,6 @@ def test_whoever_is_second_gets_the_first_ones_secret(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
-    def fail() -> str:
-        raise RuntimeError
-
     with pytest.raises(RuntimeError):
         kept_secret(tmp_path / "secret", fail)
     assert not list(tmp_path.iterdir())

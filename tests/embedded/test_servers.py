@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,7 +16,8 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from tests.embedded.trees import Tree, all_gone, eventually, is_alive, refusal, tree
+from infrastructure.embedded.users import ServerUser
+from tests.embedded.trees import ROOT, Tree, all_gone, eventually, is_alive, refusal, tree
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +54,11 @@ async def busy_backend(running: Tree) -> AsyncIterator[psutil.Process]:
 def supplementary_groups(process: psutil.Process) -> list[str]:
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(line.split()[1:] for line in lines if line.startswith("Groups:"))
+
+
+def after(statements: str) -> tuple[str, ...]:
+    """A command that runs the one it is given in a process that `statements` have changed."""
+    return sys.executable, "-c", f"import os, sys; {statements}; os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @contextmanager
@@ -230,10 +237,28 @@ async def test_the_role_may_do_what_imports_and_jobs_need(tmp_path: Path) -> Non
             await all_gone([backend])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="every other test shows this already when root does not run them")
+async def test_whoever_is_not_root_starts_them_as_themselves(tmp_path: Path) -> None:
+    nobody = ServerUser.of(tmp_path)
+    assert nobody is not None
+    if not nobody.can_run(Path(sys.executable)) or not nobody.can_reach(ROOT / "tests"):
+        pytest.skip("this Python, or this checkout, lies where nobody but root can reach it")
+    with tempfile.TemporaryDirectory() as own:
+        os.chown(own, nobody.uid, nobody.gid)
+        become = f"os.setgroups([]); os.setgid({nobody.gid}); os.setuid({nobody.uid})"
+        async with tree(Path(own, "data"), prefix=after(become)) as running:
+            assert {process.uids().real for process in running.everyone()} == {nobody.uid}
+            assert await running.answers()
+            everyone = running.everyone()
+            await running.end(signal.SIGKILL)
+            await all_gone(everyone)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as somebody else")
 async def test_root_starts_servers_as_an_unprivileged_user(folder: Path) -> None:
-    async with tree(folder) as running:
+    async with tree(folder, prefix=after("os.setgroups([0, 1])")) as running:
         top, *servers = running.everyone()
+        assert supplementary_groups(top) == ["0", "1"]
         assert top.uids().real == 0
         assert len(servers) > 2
         for server in servers:

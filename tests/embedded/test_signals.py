@@ -24,7 +24,9 @@ STUBBORN = "trap '' TERM; echo $$; while :; do sleep 0.01; done"
 async def running(folder: Path, script: str, body: str) -> AsyncIterator[tuple[Process, list[psutil.Process]]]:
     """The supervisor, with its child started, and that child with its children."""
     argv = [sys.executable, "-m", "tests.embedded.body", script, body]
-    async with ended(await spawn(*argv, cwd=folder, env={"PYTHONPATH": str(ROOT)})) as process:
+    async with ended(
+        await spawn(*argv, cwd=folder, env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])})
+    ) as process:
         if body == "start":
             log = folder / "logs" / "child.log"
             await eventually(lambda: log.exists() and log.read_text() != "", "the child speaks")

@@ -3,6 +3,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from infrastructure.embedded.state import Running, read_state, remove_state, write_state
 
 
@@ -43,7 +45,8 @@ def test_a_dead_process_that_waits_to_be_reaped_is_not_running(tmp_path: Path) -
         assert zombie.stdout is not None
         zombie.stdout.read()
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-        assert not replace(this_process(), pid=zombie.pid).is_alive()
+        started_at = psutil.Process(zombie.pid).create_time()
+        assert not replace(this_process(), pid=zombie.pid, started_at=started_at).is_alive()
 
 
 def test_no_file_or_half_a_file_is_nobody_running(tmp_path: Path) -> None:
