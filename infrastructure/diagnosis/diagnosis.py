@@ -33,7 +33,10 @@ async def _findings() -> AsyncIterator[Finding]:
         yield finding
     yield machine.embedded_servers(settings)
     yield machine.secret_key(settings)
-    up = read_state(settings.data_dir.expanduser() / "state.json")
+    try:
+        up = read_state(settings.data_dir.expanduser() / "state.json")
+    except OSError:  # of which the look at the data folder has told
+        up = None
     yield machine.port(settings, up)
     if up is not None and settings.database_url is None:
         urls = {"database_url": up.database_url, "redis_url": settings.redis_url or up.redis_url}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from application.use_cases import UseCases
     from infrastructure.diagnosis.findings import Finding
     from infrastructure.embedded.service import LocalService
+    from infrastructure.embedded.state import Running
     from infrastructure.settings import Settings
 
 SERVERS_TRIES = 60_000
@@ -43,9 +44,7 @@ class Adapters:
     def use_server_urls(self, *, redis: bool = False) -> None:
         settings = self.settings()
         if settings.database_url is None:
-            from infrastructure.embedded.state import read_state
-
-            running = read_state(settings.data_dir.expanduser() / "state.json")
+            running = self._running(settings)
             if running is None:
                 raise CommandFailed(
                     f"No database is known. Set BYLINE_DATABASE_URL, or have `byline up` run on {settings.data_dir}."
@@ -56,14 +55,23 @@ class Adapters:
         elif redis and settings.redis_url is None:
             raise CommandFailed("No Redis is known. Set BYLINE_REDIS_URL.")
 
+    @staticmethod
+    def _running(settings: "Settings") -> "Running | None":
+        """The `byline up` of this data folder."""
+        from infrastructure.embedded.state import read_state
+
+        try:
+            return read_state(settings.data_dir.expanduser() / "state.json")
+        except OSError as error:
+            raise CommandFailed(f"{settings.data_dir} cannot be read: {error.strerror}.") from None
+
     def wait_for_servers(self) -> None:
         # What comes next needs it, and importing it takes as long as the servers take to start.
         import infrastructure.container  # noqa: F401
-        from infrastructure.embedded.state import read_state
 
-        path = self.settings().data_dir.expanduser() / "state.json"
+        settings = self.settings()
         for _ in range(SERVERS_TRIES):
-            if running := read_state(path):
+            if running := self._running(settings):
                 os.environ |= {"BYLINE_DATABASE_URL": running.database_url, "BYLINE_REDIS_URL": running.redis_url}
                 return
             time.sleep(SERVERS_PAUSE_S)
