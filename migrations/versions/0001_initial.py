@@ -66,7 +66,7 @@ def _users() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("origin", sa.Uuid, comment="The import that made it."),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.CheckConstraint("role IN ('author', 'operator', 'admin')", name="ck_users_role"),
+        sa.CheckConstraint("role IN ('author', 'operator', 'admin')", name=op.f("ck_users_role")),
     )
     op.create_index("uq_users_username", "users", [sa.text("lower(username)")], unique=True)
     op.create_index("uq_users_email", "users", [sa.text("lower(email)")], unique=True)
@@ -101,7 +101,7 @@ def _accounts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name="fk_accounts_owner_id", ondelete="RESTRICT"),
         sa.UniqueConstraint("owner_id", name="uq_accounts_owner_id"),
-        sa.CheckConstraint("balance >= 0", name="ck_accounts_balance"),
+        sa.CheckConstraint("balance >= 0", name=op.f("ck_accounts_balance")),
     )
     op.create_table(
         "entries",
@@ -112,7 +112,7 @@ def _accounts() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_entries"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_entries_account_id", ondelete="RESTRICT"),
-        sa.CheckConstraint("amount <> 0", name="ck_entries_amount"),
+        sa.CheckConstraint("amount <> 0", name=op.f("ck_entries_amount")),
     )
     op.create_index("ix_entries_account", "entries", ["account_id", "id"])
     op.execute(
@@ -161,10 +161,10 @@ def _posts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_posts"),
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], name="fk_posts_author_id", ondelete="RESTRICT"),
         sa.UniqueConstraint("slug", name="uq_posts_slug"),
-        sa.CheckConstraint("content_format IN ('markdown', 'html')", name="ck_posts_content_format"),
-        sa.CheckConstraint("type IN ('post', 'page')", name="ck_posts_type"),
-        sa.CheckConstraint("status IN ('draft', 'published')", name="ck_posts_status"),
-        sa.CheckConstraint("status <> 'published' OR published_at IS NOT NULL", name="ck_posts_published_at"),
+        sa.CheckConstraint("content_format IN ('markdown', 'html')", name=op.f("ck_posts_content_format")),
+        sa.CheckConstraint("type IN ('post', 'page')", name=op.f("ck_posts_type")),
+        sa.CheckConstraint("status IN ('draft', 'published')", name=op.f("ck_posts_status")),
+        sa.CheckConstraint("status <> 'published' OR published_at IS NOT NULL", name=op.f("ck_posts_published_at")),
     )
     op.create_index(
         "uq_posts_external_id",
@@ -185,7 +185,7 @@ def _posts() -> None:
         sa.Column("views", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("post_id", name="pk_post_views"),
         sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name="fk_post_views_post_id", ondelete="CASCADE"),
-        sa.CheckConstraint("views > 0", name="ck_post_views_views"),
+        sa.CheckConstraint("views > 0", name=op.f("ck_post_views_views")),
         comment="Posts without a row have no views. In posts, an indexed counter would slow every update down.",
     )
     op.create_index("ix_post_views_views", "post_views", ["views", "post_id"])
