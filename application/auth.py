@@ -1,14 +1,16 @@
 """Signing in, staying signed in, signing out. Refresh tokens rotate at every use (RFC 9700, 4.14)."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from application.ports.services import AccessClaims, Actors, Clock, Ids, PasswordHasher, TokenIssuer
 from application.ports.work import BeginWork
 from domain.actors import Actor
-from domain.errors import BadCredentials, InvalidToken, TokenReused
-from domain.ids import SessionId, UserId
+from domain.errors import BadCredentials, InvalidToken, TokenReused, UserNotFound
+from domain.ids import SessionId
 from domain.sessions import RefreshToken, Session
+from domain.users import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class IssueTokens:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Raises BadCredentials, alike and after alike time for an unknown user, a wrong password, a deactivated user."""
+    """Raises BadCredentials, alike and after alike time for an unknown user, a wrong password, a deactivated user.
+
+    A password that is replaced while it is verified opens no session that would outlive its replacement.
+    """
 
     begin: BeginWork
     hasher: PasswordHasher
@@ -49,30 +54,35 @@ class SignIn:
     ids: Ids
 
     async def __call__(self, login: str, password: str) -> TokenPair:
+        while True:
+            user = await self._verified(login, password)
+            renewed = await self._renewed(user, password)
+            with suppress(UserNotFound):
+                async with self.begin() as work:
+                    stored = await work.users.lock(user.id)
+                    if (stored.password_hash, stored.is_active) != (user.password_hash, user.is_active):
+                        continue
+                    session = Session(SessionId(self.ids.next()), user.id, self.clock.now())
+                    pair, token = self.issue(session)
+                    await work.sessions.add(session)
+                    await work.sessions.add_token(token)
+                    if renewed is not None:
+                        await work.users.save(replace(stored, password_hash=renewed))
+                    await work.commit()
+                return pair
+
+    async def _verified(self, login: str, password: str) -> User:
         async with self.begin() as work:
             user = await work.users.find_by_login(login)
         matches = await self.hasher.verify(password, user.password_hash if user else None)
         if user is None or not matches or not user.is_active:
             raise BadCredentials
-        await self._renew_hash(user.id, user.password_hash, password)
+        return user
 
-        session = Session(SessionId(self.ids.next()), user.id, self.clock.now())
-        pair, token = self.issue(session)
-        async with self.begin() as work:
-            await work.sessions.add(session)
-            await work.sessions.add_token(token)
-            await work.commit()
-        return pair
-
-    async def _renew_hash(self, user_id: UserId, password_hash: str | None, password: str) -> None:
-        if password_hash is None or not self.hasher.is_outdated(password_hash):
-            return
-        renewed = await self.hasher.hash(password)
-        async with self.begin() as work:
-            user = await work.users.lock(user_id)
-            if user.password_hash == password_hash:
-                await work.users.save(replace(user, password_hash=renewed))
-                await work.commit()
+    async def _renewed(self, user: User, password: str) -> str | None:
+        """The password's hash under today's parameters, where the one that is stored was made under weaker ones."""
+        is_outdated = user.password_hash is not None and self.hasher.is_outdated(user.password_hash)
+        return await self.hasher.hash(password) if is_outdated else None
 
 
 @dataclass(frozen=True, slots=True)

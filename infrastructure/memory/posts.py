@@ -35,7 +35,7 @@ class MemoryPosts:
 
     async def add(self, post: Post) -> None:
         await self._tx.statement()
-        await self._add(post, origin=None)
+        await self._add([post], origin=None)
 
     async def save(self, post: Post) -> Post:
         await self._tx.statement()
@@ -74,19 +74,22 @@ class MemoryPosts:
 
     async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId) -> None:
         await self._tx.statement()
+        await self._add([imported.post for imported in posts], origin=origin)
         for imported in posts:
-            await self._add(imported.post, origin=origin)
             if imported.views:
                 self._tx.views.put(imported.post.id, imported.views)
 
-    async def _add(self, post: Post, *, origin: ImportId | None) -> None:
-        await self._claim_slug(post)
-        key = _external_key(post)
-        if key is not None and not await self._tx.external_ids.claim(key, post.id):
-            raise self._tx.refused(ExternalIdTaken())
-        if not await self._tx.users.refer(post.author_id):
-            raise self._tx.refused(UserNotFound(post.author_id))
-        self._tx.posts.put(post.id, StoredPost(post, origin))
+    async def _add(self, posts: Sequence[Post], *, origin: ImportId | None) -> None:
+        """Foreign keys are looked at when the statement has written all of its rows."""
+        for post in posts:
+            await self._claim_slug(post)
+            key = _external_key(post)
+            if key is not None and not await self._tx.external_ids.claim(key, post.id):
+                raise self._tx.refused(ExternalIdTaken())
+            self._tx.posts.put(post.id, StoredPost(post, origin))
+        for post in posts:
+            if not await self._tx.users.refer(post.author_id):
+                raise self._tx.refused(UserNotFound(post.author_id))
 
     async def _delete(self, post_id: PostId) -> bool:
         stored = await self._tx.posts.remove(post_id)

@@ -69,10 +69,10 @@ class MemoryUsers:
         stored = await self._tx.users.remove(user_id)
         if stored is None:
             return
-        if any(post.post.author_id == user_id for post in self._tx.posts.latest_values()):
-            raise self._tx.refused(UserHasPosts())
         if self._tx.account_owners.latest(user_id) is not None:
             raise self._tx.refused(Conflict("The user has an account."))
+        if any(post.post.author_id == user_id for post in self._tx.posts.latest_values()):
+            raise self._tx.refused(UserHasPosts())
         await self._tx.usernames.remove(stored.user.username.folded)
         if stored.user.email is not None:
             await self._tx.emails.remove(stored.user.email.value)

@@ -1,10 +1,13 @@
 """Signing in: alike for all who may not; hashes renewed; access tokens that speak for whom they should."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from application.auth import TokenPair
+from application.users import UserChanges
 from domain.actors import Role
 from domain.errors import BadCredentials, InvalidToken
 from infrastructure.security.passwords import Argon2Hasher
@@ -56,39 +59,53 @@ async def test_a_hash_of_weaker_parameters_is_renewed_at_sign_in() -> None:
     await strong.close()
 
 
-async def test_a_password_changed_while_its_hash_is_renewed_stays_changed() -> None:
-    weak = House()
-    ann = await weak.a_member("ann")
-    new_hash = await weak.hasher.hash("another password")
+class Meanwhile(Argon2Hasher):
+    """While it verifies for the first time, something else happens."""
 
-    async def change() -> None:
-        await weak.saved(ann, password_hash=new_hash)
-
-    strong = House(store=weak.store, ids=weak.ids, argon2=CountingArgon2(time_cost=2))
-    strong.sign_in = type(strong.sign_in)(
-        strong.store.begin,
-        _Meanwhile(strong.argon2, change),
-        strong.sign_in.issue,
-        strong.clock,
-        strong.ids,
-    )
-    await strong.sign_in("ann", PASSWORD)
-
-    assert (await strong.stored_user(ann.id)).password_hash == new_hash
-    await weak.close()
-    await strong.close()
-
-
-class _Meanwhile(Argon2Hasher):
-    """While it hashes, something else happens."""
-
-    def __init__(self, argon2: CountingArgon2, happens: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, argon2: CountingArgon2, happens: Callable[[], Awaitable[object]]) -> None:
         super().__init__(threads=1, waiting=1, argon2=argon2)
-        self._happens = happens
+        self._happens: Callable[[], Awaitable[object]] | None = happens
 
-    async def hash(self, password: str) -> str:
-        await self._happens()
-        return await super().hash(password)
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        verified = await super().verify(password, password_hash)
+        if self._happens is not None:
+            happens, self._happens = self._happens, None
+            await happens()
+        return verified
+
+
+async def sign_in_while(house: House, happens: Callable[[], Awaitable[object]]) -> TokenPair:
+    hasher = Meanwhile(house.argon2, happens)
+    try:
+        return await replace(house.sign_in, hasher=hasher)("ann", PASSWORD)
+    finally:
+        await hasher.close()
+
+
+async def test_a_password_replaced_while_it_is_verified_opens_no_session(house: House) -> None:
+    ann = await house.a_member("ann")
+    changes = UserChanges(password="another password", current_password=PASSWORD)
+    with pytest.raises(BadCredentials):
+        await sign_in_while(house, lambda: house.change_user(ann.id, changes, actor=ann.actor))
+    assert house.store.tables.sessions.rows == {}
+
+
+async def test_who_is_deactivated_or_deleted_while_signing_in_is_not_signed_in(house: House) -> None:
+    ann = await house.a_member("ann")
+    with pytest.raises(BadCredentials):
+        await sign_in_while(house, lambda: house.saved(ann, is_active=False))
+    await house.saved(ann, is_active=True)
+    with pytest.raises(BadCredentials):
+        await sign_in_while(house, lambda: house.delete_user(ann.id, actor=ann.actor))
+    assert house.store.tables.sessions.rows == {}
+
+
+async def test_a_hash_that_is_renewed_twice_at_once_lets_both_in(house: House) -> None:
+    ann = await house.a_member("ann")
+    again = await house.hasher.hash(PASSWORD)
+    pair = await sign_in_while(house, lambda: house.saved(ann, password_hash=again))
+    assert await house.authenticate(pair.access_token) == ann.actor
+    assert (await house.stored_user(ann.id)).password_hash == again
 
 
 async def test_an_access_token_expires(house: House) -> None:
