@@ -27,7 +27,7 @@ from domain.text import checked_line
 Key = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PostDraft:
     """`key` is the (source, external id) that the row is known again by; without one it is known by its own slug.
 
@@ -217,23 +217,18 @@ async def _with_free_slugs(
 ) -> list[tuple[PostDraft, Slug]]:
     """A slug that the row names goes before one made from a title, wherever in the chunk it stands."""
     taken = {draft.slug.value for draft in drafts if draft.names_slug}.union(stored)
-    contested = set()
-    bases: set[str] = set()
-    for draft in drafts:
+    titles: set[str] = set()
+    contested = {}
+    for place, draft in enumerate(drafts):
         if not draft.names_slug:
-            if draft.slug.value in taken or draft.slug.value in bases:
-                contested.add(draft.post_id)
-            bases.add(draft.slug.value)
+            if draft.slug.value in taken or draft.slug.value in titles:
+                contested[place] = draft
+            titles.add(draft.slug.value)
     if contested:
-        candidates = {
-            slug.value
-            for draft in drafts
-            if draft.post_id in contested
-            for slug in draft.slug.candidates(draft.post_id)
-        }
+        candidates = {slug.value for draft in contested.values() for slug in draft.slug.candidates(draft.post_id)}
         taken |= await posts.slugs_taken(candidates)
-    taken |= bases
-    return [(draft, _claimed(draft, taken) if draft.post_id in contested else draft.slug) for draft in drafts]
+    taken |= titles
+    return [(draft, _claimed(draft, taken) if place in contested else draft.slug) for place, draft in enumerate(drafts)]
 
 
 def _claimed(draft: PostDraft, taken: set[str]) -> Slug:

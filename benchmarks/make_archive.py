@@ -28,6 +28,7 @@ harbour letter winter window garden river market engine village paper morning si
 Überfluss naïve façade čaj Москва 東京 สวัสดี مرحبا
 """
 WORDS: Final = _TEXT.split()
+_ASCII_WORDS: Final = [word for word in WORDS if word.isascii()]
 COLUMNS: Final[Mapping[ImportKind, list[str]]] = {
     ImportKind.POSTS: [field.name for field in fields(PostRow)],
     ImportKind.USERS: [field.name for field in fields(UserRow)],
@@ -79,7 +80,7 @@ def archive(plan: Plan) -> Iterator[tuple[bytes, Refusal | None]]:
 
 
 def _post(plan: Plan, number: int, dice: random.Random) -> Row:
-    title = " ".join(dice.choices(WORDS, k=6))
+    title = " ".join(dice.choices(WORDS if number % 10 == 0 else _ASCII_WORDS, k=6))
     row: Row = {
         "title": f"{title} {number}",
         "author": f"author-{dice.randrange(plan.authors)}",

@@ -1,0 +1,91 @@
+"""Imports beside other writers: those who come between its look and its writing, and rows that the database refuses."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from domain.errors import SlugTaken
+from domain.imports import Tally
+from tests.builders import a_post
+from tests.imports.faults import Disturbed
+from tests.imports.places import Place
+from tests.imports.test_posts import lines, titled
+
+
+def adding(place: Place, **values: Any) -> Callable[[], Awaitable[None]]:
+    async def step() -> None:
+        async with place.begin() as work:
+            author = (await work.users.ids_by_login({"bob"}))["bob"]
+            await work.posts.add(a_post("Quicker", author=author, **values))
+            await work.commit()
+
+    return step
+
+
+async def test_a_slug_that_is_taken_meanwhile_gives_way_to_the_next(place: Place) -> None:
+    job = await place.upload(lines(titled("Hello"), titled("Other")))
+    quicker = Disturbed(place.begin).before("add_many", adding(place, slug="hello"))
+    assert (await place.run_import(begin=quicker)(job.id)).tally == Tally(created=2)
+    assert {(post.slug, post.title) for post in await place.posts()} == {
+        ("hello", "Quicker"),
+        ("hello-2", "Hello"),
+        ("other", "Other"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "same"),
+    [
+        (titled("Hello", slug="named"), {"slug": "named"}),
+        (titled("Hello", source="old", external_id="1"), {"slug": "else", "source": "old", "external_id": "1"}),
+    ],
+)
+async def test_a_row_that_another_brings_meanwhile_is_skipped(
+    place: Place, row: dict[str, object], same: dict[str, str]
+) -> None:
+    job = await place.upload(lines(row, titled("Other")))
+    quicker = Disturbed(place.begin).before("add_many", adding(place, **same))
+    assert (await place.run_import(begin=quicker)(job.id)).tally == Tally(created=1, skipped=1)
+
+
+async def test_rows_of_an_author_who_is_deleted_meanwhile_fail(place: Place) -> None:
+    job = await place.upload(lines(titled("Hello"), titled("Other") | {"author": "bob"}))
+
+    async def bob_leaves() -> None:
+        async with place.begin() as work:
+            bob = (await work.users.ids_by_login({"bob"}))["bob"]
+            await work.accounts.delete_of(bob)
+            await work.users.delete(bob)
+            await work.commit()
+
+    run = place.run_import(begin=Disturbed(place.begin).before("add_many", bob_leaves))
+    assert (await run(job.id)).tally == Tally(created=1, failed=1)
+    assert await place.refusals(job.id) == [(2, "author", "unknown_author")]
+
+
+class Refusing(Disturbed):
+    """As a database would that has a rule which nobody told the domain."""
+
+    async def call(self, name: str, method: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        if name == "add_many" and any("poison" in one.post.writing.title for one in args[0]):
+            self.calls.append("refused")
+            raise SlugTaken
+        return await super().call(name, method, *args, **options)
+
+
+@pytest.mark.parametrize("poisoned", [{0}, {31}, {13, 14}, set(range(32))])
+async def test_rows_that_the_database_refuses_fail_alone(place: Place, poisoned: set[int]) -> None:
+    rows = [titled(f"{'poison' if number in poisoned else 'Good'} {number}") for number in range(32)]
+    rows[5] = {"title": "", "author": "ann"}
+    poisoned = poisoned - {5}
+    job = await place.upload(lines(*rows))
+    refusing = Refusing(place.begin)
+    job = await place.run_import(begin=refusing, chunk_rows=100)(job.id)
+    assert job.tally == Tally(created=31 - len(poisoned), failed=1 + len(poisoned))
+    assert sorted(await place.refusals(job.id)) == sorted(
+        [(6, "title", "too_short"), *((number + 1, None, "refused") for number in poisoned)]
+    )
+    assert len(await place.posts()) == job.tally.created
+    if len(poisoned) == 1:
+        assert refusing.calls.count("refused") <= 4 * 6
