@@ -23,8 +23,9 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# `byline up` is told who started it, so that it does not outlive a make that was killed.
 run: $(VENV)/.run-stamp ## Start Byline with its own PostgreSQL and Valkey; Ctrl-C stops it (ARGS="...")
-	@exec $(BIN)/byline up $(ARGS)
+	@export BYLINE_UP_WITH_PARENT=$$PPID; exec $(BIN)/byline up $(ARGS)
 
 test: $(VENV)/.dev-stamp ## Run all tests but the soak (ARGS="-k slug", JOBS=4)
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" $(ARGS)
@@ -37,20 +38,20 @@ bench: $(VENV)/.dev-stamp ## Measure Byline against minimal rivals, as ratios of
 
 check: check-format check-lint check-types check-layers check-locks ## Format, lint, types, layers and lock files; changes nothing
 
-check-format: $(VENV)/.dev-stamp
+check-format: $(VENV)/.dev-stamp ## Only: is the code formatted?
 	@$(BIN)/ruff format --check .
 
-check-lint: $(VENV)/.dev-stamp
+check-lint: $(VENV)/.dev-stamp ## Only: ruff's rules
 	@$(BIN)/ruff check .
 
-check-types: $(VENV)/.dev-stamp
+check-types: $(VENV)/.dev-stamp ## Only: mypy, strictly
 	@$(BIN)/mypy
 	@$(BIN)/mypy docs/sample
 
-check-layers: $(VENV)/.dev-stamp
+check-layers: $(VENV)/.dev-stamp ## Only: who may import whom
 	@$(BIN)/lint-imports
 
-check-locks: $(VENV)/.dev-stamp
+check-locks: $(VENV)/.dev-stamp ## Only: are the lock files in step with pyproject.toml?
 	@$(BIN)/python -m pytest -q tests/packaging/test_locks.py
 
 format: $(VENV)/.dev-stamp ## Format the code and mend what the linter can
@@ -103,7 +104,10 @@ clean: ## Remove .venv, caches and builds; never the data
 
 clean-data: ## Delete the data folder .byline: its database, uploads and keys (asks first)
 	@if [ ! -d .byline ]; then echo "There is no data folder .byline here."; exit 0; fi; \
+	if [ -e .byline/lock ] && ! $(PYTHON) -c \
+		'import fcntl; fcntl.flock(open(".byline/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; \
+	then echo "Byline is running on .byline: stop it first." >&2; exit 1; fi; \
 	echo "This deletes .byline ($$(du -sh .byline | cut -f1)): the database, uploads, the admin's password and the signing key."; \
-	echo "Stop Byline first. There is no way back. A folder that BYLINE_DATA_DIR names is left alone."; \
+	echo "There is no way back. A folder that BYLINE_DATA_DIR names is left alone."; \
 	printf 'Type "delete" to go on: '; read -r answer || answer=; \
 	if [ "$$answer" = delete ]; then rm -rf .byline && echo "Deleted."; else echo "Nothing was deleted."; exit 1; fi
