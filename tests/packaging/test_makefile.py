@@ -66,6 +66,7 @@ def test_a_python_that_will_not_do_is_named(project: Path, python: str) -> None:
     assert outcome.returncode == 2
     assert f"Byline needs Python 3.11 or later; '{python}' is:" in outcome.stderr
     assert "make run PYTHON=/path/to/python3.12" in outcome.stderr
+    assert "virtual environment" not in outcome.stderr, "it stopped there"
     assert not (project / ".venv").exists()
 
 
