@@ -37,6 +37,12 @@ def shown(request: Request, page: Page | ListPage, link: str | None = None) -> R
     return _Ready(200, page.body, (_JSON, _length(page.body), etag, *caching, *links))
 
 
+def address(request: Request, path: str) -> str:
+    """As clients reach it, also where a proxy strips a prefix."""
+    root: str = request.scope.get("root_path", "")
+    return root + path
+
+
 def written(page: Page, *, location: str | None = None) -> Response:
     """What a write made of the resource: the bytes and the ETag of the next GET. With `location`, 201."""
     told = (_JSON, _length(page.body), (b"etag", page.etag.encode()), *_PRIVATE)

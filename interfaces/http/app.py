@@ -47,7 +47,6 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
     # Not through include_router, which matches each request twice and costs as much again as most of FastAPI.
     for feature in _FEATURES:
         app.router.routes.extend(feature.routes.routes)
-    app.router.routes.append(docs.assets)
     refusals.install(app)
     app.openapi = document(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     app.add_middleware(RequestFrame, timeout_s=options.request_timeout_s, max_body_bytes=options.max_body_bytes)

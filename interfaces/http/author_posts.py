@@ -9,7 +9,7 @@ from application.pages import PostShape
 from domain import errors
 from domain.ids import UserId
 from interfaces.http.access import ActorNow, App, Viewer
-from interfaces.http.answers import shown, written
+from interfaces.http.answers import address, shown, written
 from interfaces.http.openapi import (
     BODY,
     ETAG,
@@ -50,7 +50,9 @@ async def list_author_posts(user_id: UUID, request: Request, app: App, viewer: V
     response_model=PostShape,
     responses=told(*(*BODY, *PERMITTED, errors.UserNotFound, errors.SlugTaken), status=201, headers=ETAG | LOCATION),
 )
-async def create_author_post(user_id: UUID, creation: PostCreation, app: App, actor: ActorNow) -> Response:
+async def create_author_post(
+    user_id: UUID, creation: PostCreation, request: Request, app: App, actor: ActorNow
+) -> Response:
     """For oneself; operators for any author."""
     post = await app.create_post(creation.request(UserId(user_id)), actor=actor)
-    return written(await app.pages.post(post.id, viewer=actor), location=f"/v1/posts/{post.id}")
+    return written(await app.pages.post(post.id, viewer=actor), location=address(request, f"/v1/posts/{post.id}"))

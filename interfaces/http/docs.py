@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from interfaces.http.problems import TYPES, ProblemType
@@ -14,7 +13,7 @@ from interfaces.http.problems import TYPES, ProblemType
 routes = APIRouter(include_in_schema=False)
 
 # Swagger UI from our own address, not from a CDN: it works offline, and nobody is told who reads the documentation.
-assets = Mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
+_assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>body {{ font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}
@@ -48,6 +47,11 @@ async def show_docs(request: Request) -> Response:
         swagger_favicon_url=f"{root}/docs/assets/favicon.png",
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True, "filter": True},
     )
+
+
+@routes.get("/docs/assets/{name}")
+async def show_asset(name: str, request: Request) -> Response:
+    return await _assets.get_response(name, request.scope)
 
 
 @routes.get("/problems")

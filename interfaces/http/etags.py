@@ -21,9 +21,9 @@ def tags_in(lines: Sequence[str], header: str) -> list[str]:
     text = ", ".join(lines).strip()
     if text == _ANY:
         return [_ANY]
-    tags = []
+    tags: list[str] = []
     at = 0
-    while at < len(text):
+    while at < len(text) or not tags:
         match = _LIST.match(text, at)
         if match is None:
             raise HTTPException(400, f'{header} must be * or quoted entity tags, as in {header}: "3-0f1e".')

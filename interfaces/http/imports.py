@@ -16,7 +16,7 @@ from domain.ids import ImportId
 from domain.imports import ImportFormat
 from interfaces.http import problems
 from interfaces.http.access import App, OperatorNow
-from interfaces.http.answers import NO_STORE
+from interfaces.http.answers import NO_STORE, address
 from interfaces.http.openapi import BODY, INPUT, LINK, LOCATION, PERMITTED, asks, router, told
 from interfaces.http.queries import (
     ErrorListParameters,
@@ -92,7 +92,7 @@ async def start_import(request: Request, app: App, actor: OperatorNow) -> Respon
     except (RequestValidationError, errors.BylineError):
         await app.discard_upload(blob)
         raise
-    return _answer(ImportShown.of(job), status=202, headers={"location": f"/v1/imports/{job.id}"})
+    return _answer(ImportShown.of(job), status=202, headers={"location": address(request, f"/v1/imports/{job.id}")})
 
 
 @routes.get(

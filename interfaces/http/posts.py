@@ -16,7 +16,7 @@ from domain.errors import InvalidValue, PostNotFound
 from domain.ids import PostId
 from domain.posts import Slug
 from interfaces.http.access import OPTIONAL_SIGN_IN, ActorNow, App, opened, viewer_of
-from interfaces.http.answers import shown, written
+from interfaces.http.answers import address, shown, written
 from interfaces.http.etags import expected_version
 from interfaces.http.openapi import (
     BODY,
@@ -76,10 +76,10 @@ async def list_posts(request: Request) -> Response:
     response_model=PostShape,
     responses=told(*BODY, *SIGNED_IN, errors.SlugTaken, status=201, headers=ETAG | LOCATION),
 )
-async def create_post(creation: PostCreation, app: App, actor: ActorNow) -> Response:
+async def create_post(creation: PostCreation, request: Request, app: App, actor: ActorNow) -> Response:
     """A draft of your own, unless its status says `published`."""
     post = await app.create_post(creation.request(), actor=actor)
-    return written(await app.pages.post(post.id, viewer=actor), location=f"/v1/posts/{post.id}")
+    return written(await app.pages.post(post.id, viewer=actor), location=address(request, f"/v1/posts/{post.id}"))
 
 
 @routes.put("/{ref}", response_model=PostShape, responses=_CHANGE, openapi_extra=_GUARDED)

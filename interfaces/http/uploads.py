@@ -151,7 +151,8 @@ class MultipartUpload:
 def plain_file_name(name: str) -> str | None:
     """The last part of a path of any system, without what no file name should hold; None where nothing is left."""
     last = PurePath(PureWindowsPath(name).name).name
-    return "".join(c for c in last if c.isprintable())[:FILE_NAME_MAX] or None
+    kept = "".join(c for c in last if c.isprintable())[:FILE_NAME_MAX]
+    return kept if kept.strip(". ") else None
 
 
 async def _arriving(request: Request, idle_s: float) -> AsyncGenerator[bytes]:

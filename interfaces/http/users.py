@@ -11,7 +11,7 @@ from domain import errors
 from domain.actors import Actor
 from domain.ids import UserId
 from interfaces.http.access import ActorNow, App, OperatorNow, Viewer
-from interfaces.http.answers import shown, written
+from interfaces.http.answers import address, shown, written
 from interfaces.http.etags import expected_version
 from interfaces.http.openapi import (
     BODY,
@@ -54,11 +54,11 @@ Include = Annotated[Literal["posts"] | None, Query(description="`posts`: with th
     ),
     openapi_extra=_EITHER_WAY,
 )
-async def register_user(registration: UserRegistration, app: App, actor: Viewer) -> Response:
+async def register_user(registration: UserRegistration, request: Request, app: App, actor: Viewer) -> Response:
     """Anybody may register where registration is open, else administrators alone."""
     user = await app.register_user(registration.request(), actor=actor)
     page = await app.pages.user(user.id, include_posts=False, viewer=actor or user.actor)
-    return written(page, location=f"/v1/users/{user.id}")
+    return written(page, location=address(request, f"/v1/users/{user.id}"))
 
 
 @routes.get(
