@@ -13,7 +13,7 @@ from structlog.typing import Processor
 from infrastructure.settings import Settings
 
 _SECRET_NAMES = ("authorization", "cookie", "password", "secret", "token")
-_CHATTY = ("arq", "asyncio", "httpcore", "httpx")
+_CHATTY = ("alembic.runtime.plugins", "arq", "asyncio", "httpcore", "httpx")
 """Libraries whose INFO tells what Byline's own events say better, or every tick of a schedule."""
 
 

@@ -1,6 +1,7 @@
 """`byline serve` and `byline worker`: one part of the service each, as production runs them."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def serve(context: typer.Context) -> None:
     composition: Composition = context.obj
     composition.use_server_urls(redis=True)
     composition.configure_logging()
+    _allow_connections()
     settings = composition.settings()
     server = Granian(
         f"{APP}:app",
@@ -68,6 +70,14 @@ def worker(context: typer.Context) -> None:
     composition.settings()
     # In place of this process, whose libraries for the command line it need not keep in memory.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "workers.main"])  # noqa: S606 - no shell is wanted
+
+
+def _allow_connections() -> None:
+    """As many open files as may be: the usual soft limit of 1024 is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if hard == resource.RLIM_INFINITY else min(CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _load_app(parent: int, die_with: Callable[[int], None]) -> Any:

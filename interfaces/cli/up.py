@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -31,7 +32,8 @@ def up(
     composition.configure_logging(quiet=True)
     service = composition.local_service(logs_shown=logs)
     asyncio.run(service.run(tell=err.print, welcome=lambda url: _welcome(composition, url)))
-    err.print("Byline has stopped.")
+    with suppress(OSError):  # a terminal that was closed hears nothing
+        err.print("Byline has stopped.")
 
 
 def _welcome(composition: Composition, url: str) -> None:
