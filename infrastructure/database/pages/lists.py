@@ -32,6 +32,19 @@ class Listing(msgspec.Struct, frozen=True):
     total_names: tuple[str, ...]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A listing with its parameters' values, by name."""
+
+    listing: Listing
+    values: dict[str, object]
+
+    def of_page(self) -> list[object]:
+        return [self.values[name] for name in self.listing.page_names]
+
+    def of_total(self) -> list[object]:
+        return [self.values[name] for name in self.listing.total_names]
+
+
 class _Envelope(msgspec.Struct, frozen=True):
     page: int | None
     page_size: int
@@ -57,11 +70,10 @@ async def total_of(
     return max(await count(), seen) if query.count is Count.ESTIMATED else await count()
 
 
-async def counted(reading: Reading, listing: Listing, count: Count, values: dict[str, object]) -> int:
-    arguments = [values[name] for name in listing.total_names]
+async def counted(reading: Reading, asked: Asked, count: Count) -> int:
     if count is Count.EXACT:
-        return int(await reading.fetchval(listing.total, *arguments))
-    plans = msgspec.json.decode(await reading.fetchval(listing.estimate, *arguments))
+        return int(await reading.fetchval(asked.listing.total, *asked.of_total()))
+    plans = msgspec.json.decode(await reading.fetchval(asked.listing.estimate, *asked.of_total()))
     return int(plans[0]["Plan"]["Plan Rows"])
 
 

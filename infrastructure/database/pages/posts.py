@@ -7,6 +7,7 @@ would be made for a tenth of the table.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,10 +16,14 @@ from domain.actors import Actor, sees_everything
 from domain.ids import UserId
 from domain.posts import PostStatus, PostType
 from infrastructure.database.pages.items import post_columns
-from infrastructure.database.pages.lists import Listing, Parameters
+from infrastructure.database.pages.lists import Asked, Listing, Parameters, offset_of
 
 _COLUMNS = {SortBy.PUBLISHED_AT: "listed_at", SortBy.CREATED_AT: "created_at"}
 _CURSOR_KEYS = {SortBy.PUBLISHED_AT: "p.published_at", SortBy.CREATED_AT: "p.created_at", SortBy.VIEWS: "k.key"}
+
+
+# How infinity, where the list has drafts that were never published, is written for asyncpg.
+_INFINITY = datetime.max  # noqa: DTZ901 -- it must be naive
 
 
 class Branch(NamedTuple):
@@ -40,7 +45,31 @@ class PostListShape(NamedTuple):
     cursor_has_views: bool
 
 
-def visible_branches(query: PostQuery, viewer: Actor | None) -> tuple[tuple[Branch, ...], UserId | None]:
+def asked_posts(query: PostQuery, viewer: Actor | None) -> Asked | None:
+    """None where there is nothing to see. Raises InvalidValue."""
+    cursor = query.cursor
+    branches, author_id = _visible_branches(query, viewer)
+    if not branches or (query.tag is not None and not _is_storable(query.tag)):
+        return None
+    offset = offset_of(query)
+    shape = PostListShape(
+        branches=branches,
+        sort_by=query.sort_by,
+        order=query.order,
+        limit=query.page_size + 1,
+        wanted=query.fields,
+        has_tag=query.tag is not None,
+        has_offset=offset > 0,
+        has_cursor=cursor is not None,
+        cursor_has_views=cursor is not None and query.sort_by is SortBy.VIEWS and cursor.key != 0,
+    )
+    values: dict[str, object] = {"author": author_id, "tag": query.tag, "offset": offset}
+    if cursor is not None:
+        values |= {"key": _INFINITY if cursor.key is None else cursor.key, "id": cursor.id}
+    return Asked(post_listing(shape), values)
+
+
+def _visible_branches(query: PostQuery, viewer: Actor | None) -> tuple[tuple[Branch, ...], UserId | None]:
     """What `post_visible` lets the viewer see of what was asked for, and the author that the branches speak of."""
     types = tuple(PostType) if query.type is Types.ALL else (PostType(query.type),)
     found = []
@@ -54,6 +83,15 @@ def visible_branches(query: PostQuery, viewer: Actor | None) -> tuple[tuple[Bran
             author_id = viewer.id
             found += [Branch(PostStatus.DRAFT, type_, by_author=True) for type_ in types]
     return tuple(found), author_id
+
+
+def _is_storable(tag: str) -> bool:
+    """PostgreSQL has no text with a NUL or with half of a surrogate pair, hence no such tag."""
+    try:
+        tag.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in tag
 
 
 @lru_cache(maxsize=512)

@@ -8,7 +8,7 @@ from application.pages import UserQuery
 from domain.actors import Actor, Role, sees_everything
 from domain.posts import PostStatus, PostType
 from infrastructure.database.pages.items import USER_COLUMNS, USER_JOINS, post_columns
-from infrastructure.database.pages.lists import Listing, Parameters
+from infrastructure.database.pages.lists import Asked, Listing, Parameters, offset_of
 
 
 class Branch(NamedTuple):
@@ -17,7 +17,7 @@ class Branch(NamedTuple):
     """None but the viewer."""
 
 
-ACTIVE = Branch(is_active=True, itself=False)
+_ACTIVE = Branch(is_active=True, itself=False)
 
 
 class UserListShape(NamedTuple):
@@ -30,11 +30,41 @@ class UserListShape(NamedTuple):
     """Only the addresses, of those who have one."""
 
 
-def visible_branches(query: UserQuery, viewer: Actor | None) -> tuple[Branch, ...]:
+def asked_users(query: UserQuery, viewer: Actor | None) -> Asked | None:
+    """None where there is nothing to see. Raises InvalidValue."""
+    branches = _visible_branches(query, viewer)
+    return _asked(query, branches, viewer, role=query.role, addresses=False) if branches else None
+
+
+def asked_addresses(query: UserQuery) -> Asked:
+    """Raises InvalidValue."""
+    return _asked(query, (_ACTIVE,), None, role=None, addresses=True)
+
+
+def _asked(
+    query: UserQuery, branches: tuple[Branch, ...], viewer: Actor | None, *, role: Role | None, addresses: bool
+) -> Asked:
+    cursor = query.cursor
+    offset = offset_of(query)
+    shape = UserListShape(
+        branches=branches,
+        role=role,
+        limit=query.page_size + 1,
+        has_offset=offset > 0,
+        has_cursor=cursor is not None,
+        addresses=addresses,
+    )
+    values: dict[str, object] = {"viewer": viewer.id if viewer else None, "offset": offset}
+    if cursor is not None:
+        values |= {"key": cursor.key, "id": cursor.id}
+    return Asked(user_listing(shape), values)
+
+
+def _visible_branches(query: UserQuery, viewer: Actor | None) -> tuple[Branch, ...]:
     """What `user_visible` lets the viewer see of what was asked for."""
     found = []
     if query.is_active is not False:
-        found.append(ACTIVE)
+        found.append(_ACTIVE)
     if query.is_active is not True and viewer is not None:
         found.append(Branch(is_active=False, itself=not sees_everything(viewer)))
     return tuple(found)
