@@ -54,21 +54,18 @@ async def test_an_unknown_user_a_wrong_password_and_a_deactivated_user_are_answe
     assert answers[0] == answers[1] == answers[2]
 
 
-@pytest.mark.parametrize(
-    ("form", "pointer"),
-    [
+async def test_a_wrong_form_is_told_field_by_field(byline: Byline) -> None:
+    forms: list[tuple[dict[str, str], str]] = [
         ({"password": "x"}, "#/username"),
         ({"username": "x"}, "#/password"),
         ({"username": "x", "password": "x", "grant_type": "implicit"}, "#/grant_type"),
         ({"username": "x\0", "password": "x"}, "#/username"),
         ({"username": "x" * 300, "password": "x"}, "#/username"),
         ({"username": "x", "password": "x" * 300}, "#/password"),
-    ],
-)
-async def test_a_wrong_form_is_told_field_by_field(byline: Byline, form: dict[str, str], pointer: str) -> None:
-    answer = await byline.http.post("/v1/auth/token", data=form)
-
-    assert [wrong["pointer"] for wrong in refused(answer, 422, "validation")["errors"]] == [pointer]
+    ]
+    for form, pointer in forms:
+        answer = await byline.http.post("/v1/auth/token", data=form)
+        assert [wrong["pointer"] for wrong in refused(answer, 422, "validation")["errors"]] == [pointer]
 
 
 async def test_what_the_grant_does_not_know_is_ignored(byline: Byline) -> None:
@@ -134,9 +131,8 @@ async def test_an_unknown_refresh_token_is_refused_and_signed_out_already(byline
     assert (await byline.http.post("/v1/auth/logout", json=body)).status_code == 204
 
 
-@pytest.mark.parametrize(
-    ("header", "name"),
-    [
+async def test_bad_credentials_are_refused_also_where_none_are_needed(byline: Byline) -> None:
+    for header, name in (
         ("Bearer nonsense", "invalid-token"),
         ("Bearer a.b.c", "invalid-token"),
         ("Bearer \xff\xfe", "invalid-token"),
@@ -144,13 +140,10 @@ async def test_an_unknown_refresh_token_is_refused_and_signed_out_already(byline
         ("Bearer ", "not-authenticated"),
         ("Basic YTpi", "not-authenticated"),
         ("", "not-authenticated"),
-    ],
-)
-async def test_bad_credentials_are_refused_also_where_none_are_needed(byline: Byline, header: str, name: str) -> None:
-    for path in ("/v1/posts", "/v1/posts/any", "/v1/users", "/v1/users/me", "/v1/imports"):
-        answer = await byline.http.get(path, headers=[(b"authorization", header.encode("latin-1"))])
-
-        refused(answer, 401, name)
+    ):
+        for path in ("/v1/posts", "/v1/posts/any", "/v1/users", "/v1/users/me", "/v1/imports"):
+            answer = await byline.http.get(path, headers=[(b"authorization", header.encode("latin-1"))])
+            refused(answer, 401, name)
 
 
 async def test_without_credentials_the_challenge_is_bearer(byline: Byline) -> None:

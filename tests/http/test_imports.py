@@ -16,6 +16,7 @@ from infrastructure.memory.storage import MemoryBlobs
 from interfaces.http.app import HttpOptions
 from tests.http.byline import Byline, Json, Member, refused
 from tests.http.conftest import StartByline
+from tests.http.sending import form, rows
 
 SHAPE = {
     *("id", "kind", "format", "state", "bytes_total", "bytes_done", "rows_read", "created", "updated", "unchanged"),
@@ -40,23 +41,6 @@ async def byline(start: StartByline, blobs: MemoryBlobs) -> Byline:
 @pytest.fixture
 async def olga(byline: Byline) -> Member:
     return await byline.member("olga", role=Role.OPERATOR)
-
-
-def rows(*titles: str, author: str = "olga") -> bytes:
-    return b"".join(json.dumps({"title": title, "author": author}).encode() + b"\n" for title in titles)
-
-
-def form(*parts: tuple[str, bytes] | tuple[str, bytes, str]) -> dict[str, Any]:
-    """A multipart body, its parts in the order given; those of three are files, named."""
-    lines = []
-    for name, value, *file_name in parts:
-        named = f'; filename="{file_name[0]}"' if file_name else ""
-        head = f'--limit\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
-        lines.append(head.encode("latin-1") + value + b"\r\n")
-    return {
-        "content": b"".join(lines) + b"--limit--\r\n",
-        "headers": {"content-type": "multipart/form-data; boundary=limit"},
-    }
 
 
 async def sent(byline: Byline, by: Member | None, body: dict[str, Any], query: str = "") -> Any:

@@ -48,7 +48,8 @@ def raising(error: BaseException) -> Any:
 
 
 def _all_errors(of: type[BylineError] = BylineError) -> list[type[BylineError]]:
-    return [of, *(each for child in of.__subclasses__() for each in _all_errors(child))]
+    found = [of, *(each for child in of.__subclasses__() for each in _all_errors(child))]
+    return [each for each in found if each.__module__ == errors.__name__]
 
 
 def test_every_error_of_the_domain_has_its_own_row() -> None:
@@ -64,10 +65,10 @@ def test_an_error_that_has_no_row_is_told_as_its_nearest_parent() -> None:
     assert type_of(NoSuchChapter("x")).name == "post-not-found"
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_there_is_nothing_at_an_unknown_path(byline: Byline, method: str) -> None:
+async def test_there_is_nothing_at_an_unknown_path(byline: Byline) -> None:
     for path in ("/nothing", "/v1", "/v1/posts/", "/v1/posts/a/b", "/v2/posts", "/%ff%00"):
-        refused(await byline.http.request(method, path), 404, "no-such-path")
+        for method in ("GET", "POST", "DELETE"):
+            refused(await byline.http.request(method, path), 404, "no-such-path")
 
 
 async def test_a_method_that_is_not_there_is_told_with_those_that_are(byline: Byline) -> None:
@@ -99,52 +100,44 @@ async def test_head_is_get_without_a_body(byline: Byline) -> None:
         assert {name: value for name, value in head.headers.items() if name != "x-request-id"} == told
 
 
-@pytest.mark.parametrize(
-    ("content", "detail"),
-    [
+async def test_a_body_that_is_no_json_is_malformed(byline: Byline) -> None:
+    ada = await byline.member()
+
+    for content, detail in (
         (b"{", "Expecting property name"),
         (b'{"title": "x",}', "at character 14"),
         (b"\xff", "parsing the body"),
         (b"[" * 100_000, "parsing the body"),
         (b'{"title": ' + b"9" * 5_000 + b"}", "parsing the body"),
-    ],
-)
-async def test_a_body_that_is_no_json_is_malformed(byline: Byline, content: bytes, detail: str) -> None:
+    ):
+        answer = await byline.http.post("/v1/posts", content=content, headers=JSON | ada.auth)
+        assert detail in refused(answer, 400, "malformed-request")["detail"]
+
+
+async def test_a_body_that_is_no_object_is_not_acceptable(byline: Byline) -> None:
     ada = await byline.member()
 
-    answer = await byline.http.post("/v1/posts", content=content, headers=JSON | ada.auth)
+    for content in (b"[]", b"1", b'"x"', b"null", b"NaN", b""):
+        answer = await byline.http.post("/v1/posts", content=content, headers=JSON | ada.auth)
+        (wrong,) = refused(answer, 422, "validation")["errors"]
+        assert wrong["pointer"] == "#", content
 
-    assert detail in refused(answer, 400, "malformed-request")["detail"]
 
-
-@pytest.mark.parametrize("content", [b"[]", b"1", b'"x"', b"null", b"NaN", b""])
-async def test_a_body_that_is_no_object_is_not_acceptable(byline: Byline, content: bytes) -> None:
+async def test_a_body_of_another_type_is_unsupported(byline: Byline) -> None:
     ada = await byline.member()
 
-    answer = await byline.http.post("/v1/posts", content=content, headers=JSON | ada.auth)
+    for sent in ({"content-type": "text/plain"}, {"content-type": "application/xml"}, {}):
+        answer = await byline.http.post("/v1/posts", content=b'{"title": "x"}', headers=sent | ada.auth)
+        assert "application/json" in refused(answer, 415, "unsupported-media-type")["detail"]
 
-    (wrong,) = refused(answer, 422, "validation")["errors"]
-    assert wrong["pointer"] == "#"
 
-
-@pytest.mark.parametrize("sent", [{"content-type": "text/plain"}, {"content-type": "application/xml"}, {}])
-async def test_a_body_of_another_type_is_unsupported(byline: Byline, sent: dict[str, str]) -> None:
+async def test_relatives_of_json_are_json(byline: Byline) -> None:
     ada = await byline.member()
+    path = f"/v1/posts/{(await byline.post(ada))['id']}"
 
-    answer = await byline.http.post("/v1/posts", content=b'{"title": "x"}', headers=sent | ada.auth)
-
-    assert "application/json" in refused(answer, 415, "unsupported-media-type")["detail"]
-
-
-@pytest.mark.parametrize("sent", ["application/json; charset=utf-8", "application/merge-patch+json"])
-async def test_relatives_of_json_are_json(byline: Byline, sent: str) -> None:
-    ada = await byline.member()
-    post = await byline.post(ada)
-
-    headers = {"content-type": sent} | ada.auth
-    answer = await byline.http.patch(f"/v1/posts/{post['id']}", content=b'{"title": "New"}', headers=headers)
-
-    assert answer.status_code == 200
+    for sent in ("application/json; charset=utf-8", "application/merge-patch+json"):
+        headers = {"content-type": sent} | ada.auth
+        assert (await byline.http.patch(path, content=b'{"title": "New"}', headers=headers)).status_code == 200
 
 
 async def test_a_body_past_the_limit_is_refused_unread(start: StartByline) -> None:
