@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from socket import gethostname
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ Wake = Callable[[str, str], Awaitable[None]]
 _POLL_S = 0.05
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
+# How often the sign of life is renewed; it outlives the worker by a second more.
+_SIGN_OF_LIFE_S = 10
 
 
 async def wake(ctx: Mapping[str, Any], topic: str, key: str) -> None:
@@ -30,7 +33,10 @@ async def wake(ctx: Mapping[str, Any], topic: str, key: str) -> None:
 
 
 async def listen(connect: Callable[[], ArqRedis], wakes: Mapping[str, Wake], *, task: str) -> None:
-    """Until cancelled. An arq worker dies with its connection, so another one takes its place when Redis is back."""
+    """Until cancelled. An arq worker dies with its connection, so another one takes its place when Redis is back.
+
+    A key in Redis, `byline:worker:` and the name of this host, stands for as long as wake-ups are heard here.
+    """
     pause = _FIRST_PAUSE_S
     while True:
         redis = connect()
@@ -59,6 +65,8 @@ async def _work(redis: ArqRedis, wakes: Mapping[str, Wake], task: str) -> None:
         poll_delay=_POLL_S,
         max_jobs=100,
         job_timeout=30,
+        health_check_interval=_SIGN_OF_LIFE_S,
+        health_check_key=f"byline:worker:{gethostname()}",
         keep_result=0,
         job_serializer=redis.job_serializer,
         job_deserializer=redis.job_deserializer,

@@ -2,101 +2,23 @@
 
 import json
 import re
-import subprocess
-import sys
-import threading
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from infrastructure.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-Instruction = tuple[str, str]
-Service = dict[str, Any]
+from tests.packaging.images import ROOT, compose, dockerfile, last, services, stages
 
 ONE_SHOT = {"migrate"}
 OWN_IMAGE = {"migrate", "api", "worker"}
-
-
-def dockerfile() -> list[Instruction]:
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
-    joined = re.sub(r"\\\n\s*", "", text)
-    return [
-        (word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)
-    ]
-
-
-def stages() -> list[list[Instruction]]:
-    found: list[list[Instruction]] = []
-    for instruction in dockerfile():
-        if instruction[0] == "FROM":
-            found.append([])
-        found[-1].append(instruction)
-    return found
-
-
-def last(word: str) -> str:
-    """What the final stage says by `word`; its last word counts."""
-    return [rest for name, rest in stages()[-1] if name == word][-1]
-
-
-def health_command() -> list[str]:
-    _, _, command = last("HEALTHCHECK").partition("CMD ")
-    parsed: list[str] = json.loads(command)
-    return parsed
 
 
 def copied() -> set[str]:
     """What the build takes from the checkout."""
     sources = [rest.split()[:-1] for name, rest in dockerfile() if name == "COPY" and "--from" not in rest]
     return {source for group in sources for source in group}
-
-
-def compose() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    return loaded
-
-
-def services() -> dict[str, Service]:
-    found: dict[str, Service] = compose()["services"]
-    return found
-
-
-@contextmanager
-def answering(status: int) -> Iterator[tuple[int, list[str]]]:
-    """A server on a free port that answers everything alike, and the paths that it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class names it so
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_address[1], asked
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def ask_health(port: int) -> int:
-    _, *arguments = health_command()
-    environment = {"BYLINE_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
-    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False).returncode
 
 
 def test_the_image_runs_unprivileged() -> None:
@@ -109,18 +31,6 @@ def test_signals_reach_the_process_itself() -> None:
     assert json.loads(last("CMD")) == ["byline", "serve"]
     assert last("STOPSIGNAL") == "SIGTERM"
     assert not any(name == "ENTRYPOINT" for name, _ in stages()[-1])
-
-
-def test_the_health_check_asks_the_service_and_no_proxy() -> None:
-    with answering(200) as (port, asked):
-        assert ask_health(port) == 0
-    assert asked == ["/health/live"]
-
-
-def test_the_health_check_fails_with_the_service() -> None:
-    with answering(503) as (port, _):
-        assert ask_health(port) != 0
-    assert ask_health(port) != 0, "nobody listens there any more"
 
 
 def test_base_images_are_pinned() -> None:
