@@ -70,3 +70,9 @@ def test_length_is_counted_in_characters_after_trimming() -> None:
     assert checked_line(f"  {'é' * 5}  ", "title", longest=5) == "é" * 5
     with pytest.raises(InvalidValue):
         checked_line("é" * 6, "title", longest=5)
+
+
+def test_what_is_too_short_is_told_what_it_needs() -> None:
+    for shortest, told in ((1, "It must not be empty."), (8, "It needs at least 8 characters.")):
+        with pytest.raises(InvalidValue, match=told):
+            checked("", "password", shortest=shortest, longest=20)
