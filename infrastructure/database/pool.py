@@ -43,13 +43,13 @@ class ReadPool:
         watch: Watch,
     ) -> None:
         self._connect = connect
-        self._size = size
+        self._slots = [_Slot() for _ in range(size)]
         self._wait_s = wait_s
         self._counters = counters
         self._watch = watch
         self._free: asyncio.LifoQueue[_Slot] = asyncio.LifoQueue()
-        for _ in range(size):
-            self._free.put_nowait(_Slot())
+        for slot in self._slots:
+            self._free.put_nowait(slot)
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,7 +57,7 @@ class ReadPool:
         return Reading(self, self._watch)
 
     def checked_out(self) -> int:
-        return self._size - self._free.qsize()
+        return len(self._slots) - self._free.qsize()
 
     async def acquire(self) -> _Slot:
         """With a live connection. Raises Busy when none is free in time, Unavailable where none can be made."""
@@ -81,19 +81,21 @@ class ReadPool:
         self._begin(self._settle(slot))
 
     async def close(self) -> None:
-        """After those in use came back; `CLOSE_S` at most, then they are cut off."""
-        slots: list[_Slot] = []
+        """After those in use came back; those that do not within `CLOSE_S` are cut off."""
+        returned: list[_Slot] = []
         try:
             async with asyncio.timeout(CLOSE_S):
-                while len(slots) < self._size:
-                    slots.append(await self._free.get())
+                while len(returned) < len(self._slots):
+                    returned.append(await self._free.get())
         except TimeoutError:
-            pass
+            for slot in self._slots:
+                if slot not in returned and slot.connection is not None:
+                    slot.connection.terminate()
         finally:
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*(self._drop(slot) for slot in slots))
-            for slot in slots:
+            await asyncio.gather(*(self._drop(slot) for slot in returned))
+            for slot in returned:
                 self._free.put_nowait(slot)
 
     async def _take(self) -> _Slot:

@@ -4,7 +4,9 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from domain.ids import UserId
@@ -44,6 +46,14 @@ async def archive(servers: Servers) -> AsyncIterator[Archive]:
         await database.open()
         yield Archive(url, database, author_id)
         await database.close()
+
+
+@pytest.fixture
+async def outside(database_url: str) -> AsyncIterator[Any]:
+    """A connection of somebody else's."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture
