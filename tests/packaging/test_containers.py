@@ -115,11 +115,12 @@ def test_postgres_keeps_its_data_where_18_writes_it() -> None:
     assert postgres["volumes"] == ["postgres:/var/lib/postgresql"]
 
 
-def test_valkey_forgets_no_job() -> None:
+def test_valkey_is_bounded_and_never_refuses_a_write() -> None:
     command = services()["valkey"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options["--appendonly"] == "yes"
-    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--maxmemory"].endswith("mb")
+    assert options["--maxmemory-policy"] == "allkeys-lru"
     assert services()["valkey"]["volumes"] == ["valkey:/data"]
 
 
