@@ -19,7 +19,7 @@ from pathlib import Path
 import docker  # type: ignore[import-untyped]  # it has no types of its own
 
 from infrastructure.embedded.folder import DataFolder, FolderInUse
-from infrastructure.embedded.servers import prepare_servers
+from infrastructure.embedded.servers import PreparedServers, prepare_servers
 from infrastructure.embedded.supervisor import Supervisor
 
 FOLDER_PREFIX = "byline-tests-"
@@ -82,20 +82,25 @@ def _embedded(stack: ExitStack, *, with_postgres: bool, with_valkey: bool) -> tu
     path = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     folder = stack.enter_context(DataFolder.open(path))
     stack.callback(shutil.rmtree, path)
-    prepared = prepare_servers(
-        folder,
-        with_postgres=with_postgres,
-        with_valkey=with_valkey,
-        postgres_port=0,
-        valkey_port=0,
-        fast_and_unsafe=True,
-    )
     # A loop of its own, which turns only while they start and stop: pytest's loops come and go.
     loop = asyncio.new_event_loop()
     stack.callback(loop.close)
     supervisor = Supervisor()
     stack.callback(lambda: loop.run_until_complete(supervisor.stop()))
-    loop.run_until_complete(supervisor.start(*prepared.children))
+
+    async def start() -> PreparedServers:
+        prepared = await prepare_servers(
+            folder,
+            with_postgres=with_postgres,
+            with_valkey=with_valkey,
+            postgres_port=0,
+            valkey_port=0,
+            fast_and_unsafe=True,
+        )
+        await supervisor.start(*prepared.children)
+        return prepared
+
+    prepared = loop.run_until_complete(start())
     return prepared.database_url or "", prepared.redis_url or ""
 
 

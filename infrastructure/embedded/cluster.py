@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infrastructure.embedded.errors import EmbeddedError
 from infrastructure.embedded.folder import FolderUnusable
+from infrastructure.embedded.leftovers import end_leftovers
 from infrastructure.embedded.process import Program, run
 from infrastructure.embedded.users import ServerUser, make_server_folder
 
@@ -44,27 +45,32 @@ class Cluster:
             )
         return True
 
-    def make(self, *statements: str, sync: bool = True) -> None:
+    def sweep(self) -> None:
+        """End what works in it still; the caller holds the lock of the data folder."""
+        end_leftovers(self.path, program="postgres", pid_file="postmaster.pid")
+
+    async def make(self, *statements: str, sync: bool = True) -> None:
         """Make it and execute `statements` in it. What a crash leaves is not taken for a cluster later."""
         draft = Cluster(self.path.with_suffix(".draft"), self.programs, self.user)
+        draft.sweep()
         shutil.rmtree(draft.path, ignore_errors=True)
         make_server_folder(draft.path, self.user)
         # The builtin locale is the same on every system; the wheel has no ICU, and not every libc knows C.UTF-8.
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         durability = () if sync else ("--no-sync",)
         access = ("--username=postgres", "--auth-local=reject", "--auth-host=scram-sha-256")
-        run(draft._program("initdb", after=(*access, *locale, *durability)), timeout_s=TIMEOUT_S)
-        draft.execute(*statements)
+        await run(draft._program("initdb", after=(*access, *locale, *durability)), timeout_s=TIMEOUT_S)
+        await draft.execute(*statements)
         draft.path.rename(self.path)
         _sync(self.path.parent)
 
-    def execute(self, *statements: str) -> None:
+    async def execute(self, *statements: str) -> None:
         """Execute as the superuser, while no server runs. Raises ProgramFailed at the first error."""
         # A password in a statement is not for an error message.
         settings = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
         stdin = "".join(f"{statement}\n" for statement in statements)
         program = self._program("postgres", before=("--single",), after=(*settings, "postgres"), stdin=stdin)
-        run(program, timeout_s=TIMEOUT_S)
+        await run(program, timeout_s=TIMEOUT_S)
 
     def server(self, settings: Mapping[str, str]) -> Program:
         """The server, which shuts down at once with SIGQUIT when this process dies.

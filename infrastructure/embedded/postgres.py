@@ -8,7 +8,6 @@ from pathlib import Path
 from infrastructure.embedded.binaries import postgres_programs, postgres_version
 from infrastructure.embedded.cluster import Cluster
 from infrastructure.embedded.folder import DataFolder
-from infrastructure.embedded.leftovers import end_leftovers
 from infrastructure.embedded.ports import free_port
 from infrastructure.embedded.process import Child
 from infrastructure.embedded.secrets import kept_secret
@@ -22,7 +21,7 @@ SETTINGS = {
     "cluster_name": "byline",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "60",
+    "max_connections": "200",
     "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
@@ -39,21 +38,21 @@ SETTINGS = {
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
 }
-FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPostgres:
     """A database `byline` owned by the role `byline`, which is no superuser; nobody can sign in as one.
 
-    `fast_and_unsafe`, for tests: nothing survives a crash, the role may create databases, and many may connect.
+    `fast_and_unsafe`, for tests: nothing survives a crash, and the role may create databases.
     """
 
     folder: DataFolder
     preferred_port: int = PORT
     fast_and_unsafe: bool = False
 
-    def prepare(self) -> tuple[Child, str]:
+    async def prepare(self) -> tuple[Child, str]:
         """The child to supervise, and its URL. The first time it makes the cluster, which takes about a second.
 
         Raises EmbeddedError where it cannot be run on this folder.
@@ -63,9 +62,9 @@ class EmbeddedPostgres:
         password_file = self.folder.path / "postgres_password"
         password_is_known = password_file.exists()
         password = kept_secret(password_file, secrets.token_urlsafe)
-        self._sweep()
+        cluster.sweep()
         if not cluster.exists(major=postgres_version().partition(".")[0]):
-            cluster.make(
+            await cluster.make(
                 f"CREATE ROLE byline LOGIN {'CREATEDB' if self.fast_and_unsafe else ''} PASSWORD '{password}'",
                 # An import may then check foreign keys for a whole chunk at once.
                 "GRANT SET ON PARAMETER session_replication_role TO byline",
@@ -73,7 +72,7 @@ class EmbeddedPostgres:
                 sync=not self.fast_and_unsafe,
             )
         elif not password_is_known:
-            cluster.execute(f"ALTER ROLE byline PASSWORD '{password}'")
+            await cluster.execute(f"ALTER ROLE byline PASSWORD '{password}'")
         port = free_port(self.preferred_port)
         settings = SETTINGS | {"port": str(port)} | (FAST_AND_UNSAFE if self.fast_and_unsafe else {})
         immediate_shutdown, fast_shutdown = signal.SIGQUIT, signal.SIGINT
@@ -84,7 +83,7 @@ class EmbeddedPostgres:
             ready_timeout_s=RECOVERY_TIMEOUT_S,
             log=self.folder.logs / "postgres.log",
             stop_signals=(immediate_shutdown,) if self.fast_and_unsafe else (fast_shutdown, immediate_shutdown),
-            sweep=self._sweep,
+            sweep=cluster.sweep,
         )
         return child, f"postgresql://byline:{password}@127.0.0.1:{port}/byline"
 
@@ -96,6 +95,3 @@ class EmbeddedPostgres:
         # As pg_ctl does: the eighth line is the postmaster's status.
         lines = (self._path / "postmaster.pid").read_text().splitlines()
         return len(lines) > 7 and lines[7].strip() == "ready"
-
-    def _sweep(self) -> None:
-        end_leftovers(self._path, program="postgres", pid_file="postmaster.pid")

@@ -49,8 +49,8 @@ class Child:
 
     name: str
     program: Program
-    ready: Callable[[], Awaitable[bool]]
-    """Whether it serves now. An OSError means no."""
+    ready: Callable[[], Awaitable[bool]] | None = None
+    """Whether it serves now; an OSError means no. None: as soon as it runs."""
     ready_timeout_s: float = 60.0
     log: Path | None = None
     """None: the supervisor's own output."""
@@ -59,6 +59,10 @@ class Child:
     stop_timeout_s: float = 10.0
     sweep: Callable[[], None] | None = None
     """Ends what an earlier run left behind outside its process group; called before every start and after the stop."""
+
+    def output(self) -> str:
+        """What its log holds; empty without a log."""
+        return self.log.read_text(errors="replace") if self.log and self.log.exists() else ""
 
 
 class Process:
@@ -102,6 +106,9 @@ class Process:
         await self.wait()
 
     def kill(self) -> None:
+        """At once, with its process group."""
+        if self._exited.done():  # its number may be another's by now
+            return
         with suppress(ProcessLookupError, PermissionError):  # nobody is left in it; macOS says the latter of zombies
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -130,18 +137,21 @@ class Process:
             self._exited.set_result(self._popen.returncode)
 
 
-def run(program: Program, *, timeout_s: float) -> str:
-    """Run a program that ends by itself; like any child it dies with this process. Raises ProgramFailed."""
-    with tempfile.TemporaryFile() as output:
-        popen = _start(program, output.fileno())
+async def run(program: Program, *, timeout_s: float) -> str:
+    """Wait for a program that ends by itself, and return what it said; like any child it dies with this process.
+
+    When the wait is cancelled it is killed. Raises ProgramFailed, also when it takes longer than `timeout_s`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        child = Child("once", program, log=Path(folder, "output"), stop_signals=())
+        process = Process(child)
         try:
-            status = popen.wait(timeout_s)
-        except BaseException:
-            os.killpg(popen.pid, signal.SIGKILL)
-            popen.wait()
-            raise
-        output.seek(0)
-        said = output.read().decode(errors="replace").strip()
+            ended = await process.ends_within(timeout_s)
+        finally:
+            await process.stop()
+        status, said = await process.wait(), child.output().strip()
+    if not ended:
+        raise ProgramFailed(f"{program.argv[0]} did not end within {timeout_s:g} s: {said}")
     if status != 0:
         raise ProgramFailed(f"{program.argv[0]} ended with status {status}: {said}")
     return said

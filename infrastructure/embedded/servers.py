@@ -18,7 +18,7 @@ class PreparedServers:
     redis_url: str | None
 
 
-def prepare_servers(
+async def prepare_servers(
     folder: DataFolder,
     *,
     with_postgres: bool = True,
@@ -34,7 +34,7 @@ def prepare_servers(
     children: list[Child] = []
     database_url = redis_url = None
     if with_postgres:
-        child, database_url = EmbeddedPostgres(folder, postgres_port, fast_and_unsafe).prepare()
+        child, database_url = await EmbeddedPostgres(folder, postgres_port, fast_and_unsafe).prepare()
         children.append(child)
     if with_valkey:
         child, redis_url = EmbeddedValkey(folder, valkey_port, fast_and_unsafe).prepare()

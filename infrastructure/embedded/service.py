@@ -90,7 +90,7 @@ class LocalService:
         welcome(url)
 
     async def _start_servers(self, folder: DataFolder, supervisor: Supervisor) -> Running:
-        servers = prepare_servers(
+        servers = await prepare_servers(
             folder, with_postgres=self.settings.database_url is None, with_valkey=self.settings.redis_url is None
         )
         await supervisor.start(*servers.children)

@@ -184,6 +184,8 @@ class _Keeper:
         return False
 
     async def _probe(self) -> bool:
+        if self._child.ready is None:
+            return True
         try:
             async with asyncio.timeout(PROBE_S):
                 return await self._child.ready()

@@ -1,10 +1,10 @@
 """The supervisor, with children that are a few lines of shell or Python."""
 
+import asyncio
 import os
 import signal
-import subprocess
-import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -148,33 +148,34 @@ async def test_a_child_lives_in_a_session_of_its_own_and_inherits_nothing(tmp_pa
 
 
 def test_a_child_is_not_started_from_a_thread_with_which_it_would_die() -> None:
-    refusals: list[str] = []
-
-    def start() -> None:
-        try:
-            run(Program(("/bin/true",), env={}), timeout_s=10)
-        except RuntimeError as error:
-            refusals.append(str(error))
-
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
-    assert "main thread" in refusals[0]
+    with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
+        threads.submit(asyncio.run, run(Program(("/bin/true",), env={}), timeout_s=10)).result()
 
 
-def test_a_program_that_fails_says_what_it_said() -> None:
-    assert run(Program(("/bin/sh", "-c", "cat"), env={}, stdin="heard"), timeout_s=10) == "heard"
+async def test_a_program_that_fails_says_what_it_said() -> None:
+    assert await run(Program(("/bin/sh", "-c", "cat"), env={}, stdin="heard"), timeout_s=10) == "heard"
     with pytest.raises(ProgramFailed, match="status 3: no room"):
-        run(Program(("/bin/sh", "-c", "echo no room >&2; exit 3"), env={}), timeout_s=10)
+        await run(Program(("/bin/sh", "-c", "echo no room >&2; exit 3"), env={}), timeout_s=10)
 
 
-def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
-    with pytest.raises(subprocess.TimeoutExpired):
-        run(
-            Program(("/bin/sh", "-c", "sleep 60 & echo $! > pid; wait"), env=dict(os.environ), cwd=tmp_path),
-            timeout_s=0.5,
-        )
+def lingering(folder: Path) -> Program:
+    return Program(("/bin/sh", "-c", "sleep 60 & echo $! > pid; echo waiting; wait"), env=dict(os.environ), cwd=folder)
+
+
+async def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
+    with pytest.raises(ProgramFailed, match=r"not end within 0\.5 s: waiting"):
+        await run(lingering(tmp_path), timeout_s=0.5)
     assert not is_alive_pid(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_program_that_nobody_waits_for_any_more_is_killed_with_its_children(tmp_path: Path) -> None:
+    waiting = asyncio.create_task(run(lingering(tmp_path), timeout_s=60))
+    pid = tmp_path / "pid"
+    await eventually(lambda: pid.exists() and pid.read_text() != "", "it runs")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not is_alive_pid(int(pid.read_text()))
 
 
 def is_alive_pid(pid: int) -> bool:

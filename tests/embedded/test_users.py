@@ -92,7 +92,7 @@ def unreachable_wheels(tmp_path: Path, open_folder: Path, monkeypatch: pytest.Mo
 
 
 @only_root
-def test_programs_that_the_user_cannot_reach_are_copied_once(unreachable_wheels: Path) -> None:
+async def test_programs_that_the_user_cannot_reach_are_copied_once(unreachable_wheels: Path) -> None:
     before = os.umask(0o077)
     try:
         postgres, valkey = postgres_programs(NOBODY), valkey_program(NOBODY)
@@ -101,7 +101,7 @@ def test_programs_that_the_user_cannot_reach_are_copied_once(unreachable_wheels:
     programs = [postgres / "initdb", postgres / "postgres", valkey]
     for program in programs:
         assert unreachable_wheels in program.parents
-        assert run(Program((str(program), "--version"), env={}, user=NOBODY), timeout_s=30) != ""
+        assert await run(Program((str(program), "--version"), env={}, user=NOBODY), timeout_s=30) != ""
     for program in programs:
         program.write_bytes(b"the first copy")
     assert (postgres_programs(NOBODY), valkey_program(NOBODY)) == (postgres, valkey)

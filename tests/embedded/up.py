@@ -19,8 +19,8 @@ async def up(path: Path, *ports: int) -> None:
     began = time.perf_counter()
     with DataFolder.open(path) as folder:
         postgres_port, valkey_port = ports or (0, 0)
-        prepared = prepare_servers(folder, postgres_port=postgres_port, valkey_port=valkey_port)
         async with Supervisor() as supervisor:
+            prepared = await prepare_servers(folder, postgres_port=postgres_port, valkey_port=valkey_port)
             await supervisor.start(*prepared.children)
             ready = {"database_url": prepared.database_url, "redis_url": prepared.redis_url}
             print(json.dumps(ready | {"seconds": time.perf_counter() - began}), flush=True)
