@@ -11,7 +11,7 @@ from interfaces.http.etags import is_current
 NO_STORE = {"cache-control": "no-store"}
 
 _JSON = (b"content-type", b"application/json")
-# Whoever signs in may be shown more, so caches keep what strangers see apart.
+# Whoever signs in may be shown more: caches keep what a stranger saw for strangers, and for all who send the same.
 _VARY = (b"vary", b"Authorization")
 _PUBLIC = (_VARY, (b"cache-control", b"public, max-age=0, must-revalidate"))
 _PRIVATE = (_VARY, (b"cache-control", b"private, no-cache"))
@@ -30,7 +30,7 @@ class _Ready(Response):
 def shown(request: Request, page: Page | ListPage, link: str | None = None) -> Response:
     """The page, or 304 where the client has it already."""
     etag = (b"etag", page.etag.encode())
-    caching = _PUBLIC if page.public else _PRIVATE
+    caching = _PUBLIC if page.public or "authorization" not in request.headers else _PRIVATE
     links = () if link is None else ((b"link", link.encode("latin-1")),)
     if is_current(request, page.etag):
         return _Ready(304, b"", (etag, *caching, *links))

@@ -23,6 +23,17 @@ async def test_what_is_the_same_for_all_may_be_kept_by_all(byline: Byline) -> No
         assert answer.headers["vary"] == "Authorization"
 
 
+async def test_what_a_stranger_sees_may_be_kept_by_all_for_strangers(byline: Byline) -> None:
+    ada = await byline.member()
+    await byline.post(ada)
+
+    for path in ("/v1/posts", "/v1/users", f"/v1/users/{ada.id}", f"/v1/users/{ada.id}/posts"):
+        for headers, caching in ((None, PUBLIC), (ada.auth, PRIVATE)):
+            answer = await byline.http.get(path, headers=headers)
+            assert answer.headers["cache-control"] == caching
+            assert answer.headers["vary"] == "Authorization"
+
+
 async def test_what_the_client_has_is_not_sent_again(byline: Byline) -> None:
     olga = await byline.member(role=Role.OPERATOR)
     post = await byline.post(olga)
