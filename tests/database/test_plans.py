@@ -150,10 +150,11 @@ async def test_plans_are_kept_but_those_of_tags(archive: Archive) -> None:
         await pages.posts(PostQuery(tag="common"), viewer=None)
         await pages.user(archive.author_id, include_posts=True, viewer=None)
     async with database.reading() as reading:
-        rows = await reading.fetch("SELECT statement, generic_plans AS kept FROM pg_prepared_statements")
+        rows = await reading.fetch("SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements")
     await database.close()
-    kept = {row["statement"]: row["kept"] for row in rows if "p.content" in row["statement"]}
-    others = [count for statement, count in kept.items() if "tags @>" not in statement]
+    pages_read = [row for row in rows if "p.content" in row["statement"]]
+    others = [row for row in pages_read if "tags @>" not in row["statement"]]
+    of_tags = [row for row in pages_read if "tags @>" in row["statement"]]
     assert len(others) == 4
-    assert all(count > 0 for count in others)
-    assert sum(kept.values()) == sum(others)
+    assert all(row["generic_plans"] > 0 for row in others)
+    assert all((row["generic_plans"], row["custom_plans"]) == (0, 1) for row in of_tags)

@@ -13,7 +13,8 @@ from infrastructure.database.database import Database, import_database, service_
 from infrastructure.settings import BadSettings, Settings
 from tests.builders import a_user
 from tests.database.conftest import MakeDatabase
-from tests.database.waiting import all_given_back, running
+from tests.database.inside import driver_of, driver_of_reading
+from tests.database.waiting import all_given_back, running, until
 
 SLOW = "SELECT pg_sleep(30)"
 
@@ -100,8 +101,9 @@ async def test_readers_wait_in_turn(make_database: MakeDatabase) -> None:
     async with database.reading():
         waiting = [asyncio.create_task(take_turn(number)) for number in range(5)]
         await asyncio.sleep(0)
-    late = asyncio.create_task(take_turn(5))
-    await asyncio.gather(*waiting, late)
+    # Just now a connection is free, and nobody has it yet.
+    await take_turn(5)
+    await asyncio.gather(*waiting)
     assert order == [0, 1, 2, 3, 4, 5]
 
 
@@ -152,12 +154,14 @@ async def test_a_waiter_that_is_cancelled_takes_no_connection(make_database: Mak
 
 
 async def test_connections_that_postgresql_closed_are_made_anew(database: Database, outside: Any) -> None:
+    async with database.begin() as unit, database.reading() as reading:
+        drivers = [await driver_of(unit), driver_of_reading(reading)]
+
+    async def are_known_to_be_closed() -> bool:
+        return all(driver.is_closed() for driver in drivers)
+
     await end_connections(outside)
-    # The loop takes note of closed sockets in its own time.
-    with suppress(Unavailable):
-        await read(database)
-    with suppress(Unavailable):
-        await work(database)
+    await until(are_known_to_be_closed)
     assert await read(database) == 1
     await work(database)
     assert database.read_counters.connect == 2
