@@ -20,6 +20,11 @@ def a_running_job() -> ImportJob:
     return a_job().claimed(at=NOON, lease=LEASE)
 
 
+def test_a_new_job_begins_with_the_first_byte_of_the_first_line() -> None:
+    job = a_job()
+    assert (job.state, job.checkpoint, job.tally, job.fence) == (ImportState.QUEUED, Checkpoint(0, 1), Tally(), 0)
+
+
 def test_a_claim_raises_the_fence_and_takes_a_lease() -> None:
     job = a_running_job()
     assert (job.state, job.fence, job.lease_until, job.started_at) == (ImportState.RUNNING, 1, NOON + LEASE, NOON)

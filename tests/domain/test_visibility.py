@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 
 from domain.actors import Actor, Role, sees_everything
+from domain.errors import NotAllowed
 from domain.posts import PostStatus, post_visible
 from domain.users import email_visible, user_visible
 from tests.builders import a_post, a_user, an_actor
@@ -49,3 +50,13 @@ def test_a_user_is_shown_as_the_rule_says() -> None:
     assert user.visible_to(user.actor)
     assert not user.visible_to(None)
     assert not user.visible_to(an_actor())
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_is_for_operators_is_for_administrators_too_and_for_no_author(role: Role) -> None:
+    actor = an_actor(role)
+    if role is Role.AUTHOR:
+        with pytest.raises(NotAllowed):
+            actor.require_operator()
+    else:
+        actor.require_operator()
