@@ -6,16 +6,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from pydantic_core import Url
 
-from infrastructure.queue.arq import TASK, connect
+from infrastructure.queue.arq import connect
+from infrastructure.settings import Settings
 from tests.packaging.images import last, services
-from workers.tasks import listen
+from workers.main import work
 
 PATIENCE_S = 30.0
 
@@ -87,17 +89,20 @@ def test_an_api_that_cannot_answer_is_unhealthy(command: Sequence[str], path: st
     assert not healthy(command, BYLINE_PORT=str(port)), "nobody listens there any more"
 
 
-async def test_a_worker_is_healthy_while_it_hears_wakes(redis_url: str) -> None:
-    worker = partial(asyncio.to_thread, healthy, command_of("worker"), BYLINE_REDIS_URL=redis_url)
-    assert not await worker()
+async def test_a_worker_is_healthy_while_it_hears_wakes(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    worker_is_healthy = partial(asyncio.to_thread, healthy, command_of("worker"), BYLINE_REDIS_URL=redis_url)
+    assert not await worker_is_healthy()
 
-    listening = asyncio.create_task(listen(lambda: connect(Url(redis_url)), {}, task=TASK))
-    async with asyncio.timeout(PATIENCE_S):
-        while not await worker():
-            assert not listening.done()
-    listening.cancel()
-    with suppress(asyncio.CancelledError):
-        await listening
+    stop = asyncio.Event()
+    settings = Settings.model_validate({"database_url": database_url, "redis_url": redis_url, "data_dir": tmp_path})
+    working = asyncio.create_task(work(settings, stop=stop))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not await worker_is_healthy():
+                assert not working.done()
+    finally:
+        stop.set()
+        await working
 
     async with connect(Url(redis_url)) as redis:
         (sign_of_life,) = await redis.keys("byline:worker:*")
