@@ -34,8 +34,8 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
             if settings.redis_url is not None:
                 # A Redis that hangs is left like one that is gone.
                 redis = partial(connect, settings.redis_url, socket_timeout=5.0, socket_connect_timeout=1.0)
-                listening = group.create_task(listen(redis, {START_IMPORT: runner.wake}, task=TASK))
-                group.create_task(_cancel_when(stop, listening))
+                wakes = {START_IMPORT: runner.wake}
+                group.create_task(listen(redis, wakes, task=TASK, stop=stop), name="listen")
             log.info("worker_ready", imports_at_once=settings.imports_at_once, redis=settings.redis_url is not None)
             try:
                 await stop.wait()
@@ -45,11 +45,6 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
                 await runner.abort()
                 raise
     log.info("worker_stopped")
-
-
-async def _cancel_when(event: asyncio.Event, task: asyncio.Task[None]) -> None:
-    await event.wait()
-    task.cancel()
 
 
 def run() -> None:

@@ -28,11 +28,15 @@ class ImportRunner:
             self._waiting[import_id] = None
             self._start_waiting()
 
+    async def idle(self) -> None:
+        """Wait until none runs, and none that waits may be started."""
+        while self._running:
+            await asyncio.wait(self._running.values())
+
     async def drain(self) -> None:
         """Let each running import commit the chunk it is at and give its job back; start no other."""
         self._stop.set()
-        while self._running:
-            await asyncio.wait(self._running.values())
+        await self.idle()
 
     async def abort(self) -> None:
         """As `drain`, without waiting for chunks."""

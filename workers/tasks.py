@@ -32,30 +32,40 @@ async def wake(ctx: Mapping[str, Any], topic: str, key: str) -> None:
         log.warning("wake_of_unknown_topic", topic=topic)
 
 
-async def listen(connect: Callable[[], ArqRedis], wakes: Mapping[str, Wake], *, task: str) -> None:
-    """Until cancelled. An arq worker dies with its connection, so another one takes its place when Redis is back.
+async def listen(connect: Callable[[], ArqRedis], wakes: Mapping[str, Wake], *, task: str, stop: asyncio.Event) -> None:
+    """Until `stop` is set. An arq worker dies with its connection, so another takes its place when Redis is back.
 
     A key in Redis, `byline:worker:` and the name of this host, stands for as long as wake-ups are heard here.
     """
-    pause = _FIRST_PAUSE_S
-    while True:
-        redis = connect()
-        try:
-            await redis.ping()
-            if pause > _FIRST_PAUSE_S:
-                log.info("redis_is_back")
-            pause = _FIRST_PAUSE_S
-            await _work(redis, wakes, task)
-        except (RedisError, OSError) as error:
-            log.warning("redis_is_away", reason=str(error), next_try_in_s=pause)
-        finally:
-            with suppress(RedisError, OSError):
-                await redis.aclose()
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
+    stopping = asyncio.create_task(stop.wait())
+    pause = 0.0
+    try:
+        while not stop.is_set():
+            redis = connect()
+            answered = asyncio.Event()
+            working = asyncio.create_task(_work(redis, wakes, task, answered))
+            try:
+                await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _end(working)
+                with suppress(RedisError, OSError):
+                    await redis.aclose()
+            if answered.is_set():
+                pause = 0.0
+            if not working.cancelled() and isinstance(error := working.exception(), RedisError | OSError):
+                pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+                log.warning("redis_is_away", reason=str(error), next_try_in_s=pause)
+                await asyncio.wait([stopping], timeout=pause)
+            elif not working.cancelled():
+                working.result()
+    finally:
+        stopping.cancel()
 
 
-async def _work(redis: ArqRedis, wakes: Mapping[str, Wake], task: str) -> None:
+async def _work(redis: ArqRedis, wakes: Mapping[str, Wake], task: str, answered: asyncio.Event) -> None:
+    await redis.ping()
+    answered.set()
+    log.info("redis_is_there")
     worker = Worker(
         functions=[func(wake, name=task)],
         redis_pool=redis,
@@ -77,3 +87,10 @@ async def _work(redis: ArqRedis, wakes: Mapping[str, Wake], task: str) -> None:
         for running in worker.tasks.values():
             running.cancel()
         await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """redis-py now and then swallows a cancellation (its timeouts of 0 s take it for their own), and arq polls on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
