@@ -5,6 +5,7 @@ No session state is ever set on them, so nothing needs to be reset between two u
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic, perf_counter
 from types import TracebackType
@@ -47,34 +48,33 @@ class ReadPool:
         self._wait_s = wait_s
         self._counters = counters
         self._watch = watch
-        self._free: asyncio.LifoQueue[_Slot] = asyncio.LifoQueue()
-        for slot in self._slots:
-            self._free.put_nowait(slot)
-        self._waiting = 0
+        self._free = list(self._slots)
+        """The last one used is the first one used again, so that the others may fall idle."""
+        self._waiting: deque[asyncio.Future[_Slot]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def reading(self) -> "Reading":
         return Reading(self, self._watch)
 
     def checked_out(self) -> int:
-        return len(self._slots) - self._free.qsize()
+        return len(self._slots) - len(self._free)
 
     async def acquire(self) -> _Slot:
         """With a live connection. Raises Busy when none is free in time, Unavailable where none can be made."""
-        slot = await self._take() if self._waiting or self._free.empty() else self._free.get_nowait()
+        slot = self._free.pop() if self._free else await self._wait()
         connection = slot.connection
         if connection is None or connection.is_closed() or slot.expires_at < monotonic():
             try:
                 await self._renew(slot)
             except BaseException:
-                self._free.put_nowait(slot)
+                self._hand_on(slot)
                 raise
         self._counters.checkout += 1
         return slot
 
     def release(self, slot: _Slot) -> None:
         self._counters.checkin += 1
-        self._free.put_nowait(slot)
+        self._hand_on(slot)
 
     def release_after_cancel(self, slot: _Slot) -> None:
         """Once the statement that was cut short has ended on the server too."""
@@ -86,7 +86,7 @@ class ReadPool:
         try:
             async with asyncio.timeout(CLOSE_S):
                 while len(returned) < len(self._slots):
-                    returned.append(await self._free.get())
+                    returned.append(self._free.pop() if self._free else await self._next())
         except TimeoutError:
             for slot in self._slots:
                 if slot not in returned and slot.connection is not None:
@@ -96,19 +96,36 @@ class ReadPool:
                 task.cancel()
             await asyncio.gather(*(self._drop(slot) for slot in returned))
             for slot in returned:
-                self._free.put_nowait(slot)
+                self._hand_on(slot)
 
-    async def _take(self) -> _Slot:
-        """In the order of asking."""
-        self._waiting += 1
+    async def _wait(self) -> _Slot:
         try:
             async with asyncio.timeout(self._wait_s):
-                return await self._free.get()
+                return await self._next()
         except TimeoutError:
             self._counters.timeout += 1
             raise Busy("All database connections are in use.") from None
-        finally:
-            self._waiting -= 1
+
+    async def _next(self) -> _Slot:
+        """In the order of asking."""
+        place: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                # It came at the same moment.
+                self._hand_on(place.result())
+            raise
+
+    def _hand_on(self, slot: _Slot) -> None:
+        """To who has waited longest: nobody who asks later gets it before them."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(slot)
+                return
+        self._free.append(slot)
 
     async def _renew(self, slot: _Slot) -> None:
         if slot.connection is not None:
@@ -127,14 +144,20 @@ class ReadPool:
                 async with asyncio.timeout(CANCEL_S):
                     # asyncpg sends it only after the cancelled statement has ended.
                     await connection.execute("SELECT 1")
-        except BaseException as error:
-            if connection is not None:
-                self._counters.invalidate += 1
-                connection.terminate()
-            if not isinstance(error, Exception):
-                raise
+        except Exception:
+            self._cut(slot)
+        except asyncio.CancelledError:
+            self._cut(slot)
+            raise
         finally:
             self.release(slot)
+
+    def _cut(self, slot: _Slot) -> None:
+        if slot.connection is not None:
+            self._counters.invalidate += 1
+            self._counters.close += 1
+            slot.connection.terminate()
+            slot.connection = None
 
     async def _drop(self, slot: _Slot) -> None:
         if slot.connection is not None:
