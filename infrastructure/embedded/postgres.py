@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,9 @@ SETTINGS = {
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
 }
+if sys.platform == "linux":
+    # After a crash it syncs all its files before it recovers: one call instead of a thousand.
+    SETTINGS["recovery_init_sync_method"] = "syncfs"
 FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
