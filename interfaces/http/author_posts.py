@@ -26,7 +26,7 @@ from interfaces.http.problems import MALFORMED
 from interfaces.http.queries import AuthorPostsParameters, author_posts_asked, links
 from interfaces.http.schemas.posts import PostCreation, PostList
 
-routes = router("/v1/users/{user_id}/posts", tag="Posts")
+routes = router("/v1/users/{user_id:uuid}/posts", tag="Posts")
 
 
 @routes.get(

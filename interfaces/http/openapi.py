@@ -43,6 +43,9 @@ SIGNED_IN: tuple[Cause, ...] = (errors.NotAuthenticated, errors.InvalidToken)
 PERMITTED: tuple[Cause, ...] = (*SIGNED_IN, errors.NotAllowed)
 
 
+_TAG = '(W/)?"[!#-~]*"'
+
+
 def _header(description: str, *, required: bool = True) -> dict[str, Any]:
     return {"description": description, "required": required, "schema": {"type": "string"}}
 
@@ -57,7 +60,8 @@ _OF_A_REFUSAL = {
 
 
 def parameter(name: str, description: str) -> dict[str, Any]:
-    return {"in": "header", "name": name, "description": description, "schema": {"type": "string"}}
+    schema = {"type": "string", "pattern": f"^(\\*|{_TAG}(, {_TAG})*)$"}
+    return {"in": "header", "name": name, "description": description, "schema": schema}
 
 
 IF_MATCH = parameter("If-Match", "ETag of what is to be changed: 412 where its version is not the stored one any more.")

@@ -80,11 +80,10 @@ async def _refused_by_framework(request: Request, error: Exception) -> Response:
 
 
 def _allowed(scope: Scope) -> list[str]:
-    """Of every route of the path: Starlette names those of the first one alone."""
-    methods = {"OPTIONS"}
-    for route in scope["app"].routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
+    """Of all routes of the path: Starlette names those of the first one alone."""
+    routes = [route for route in scope["app"].routes if isinstance(route, Route)]
+    path = next(route.path for route in routes if route.matches(scope)[0] is not Match.NONE)
+    methods = {"OPTIONS"}.union(*(route.methods or () for route in routes if route.path == path))
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 

@@ -103,7 +103,7 @@ async def change_me(patch: UserPatch, request: Request, app: App, actor: ActorNo
 
 
 @routes.get(
-    "/{user_id}",
+    "/{user_id:uuid}",
     response_model=UserShown,
     responses=told(MALFORMED, *INPUT, *MAYBE_SIGNED_IN, errors.UserNotFound, headers=ETAG, not_modified=True),
     openapi_extra={"parameters": [IF_NONE_MATCH], **_EITHER_WAY},
@@ -113,13 +113,13 @@ async def show_user(user_id: UUID, request: Request, app: App, viewer: Viewer, i
     return shown(request, await app.pages.user(UserId(user_id), include_posts=include is not None, viewer=viewer))
 
 
-@routes.patch("/{user_id}", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})
+@routes.patch("/{user_id:uuid}", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})
 async def change_user(user_id: UUID, patch: UserPatch, request: Request, app: App, actor: ActorNow) -> Response:
     """All changes or none. A new password, a new role and deactivation end the user's sessions."""
     return await _change(UserId(user_id), patch.changes(), request, app, actor)
 
 
-@routes.put("/{user_id}", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})
+@routes.put("/{user_id:uuid}", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})
 async def replace_user(
     user_id: UUID, replacement: UserReplacement, request: Request, app: App, actor: ActorNow
 ) -> Response:
@@ -128,7 +128,7 @@ async def replace_user(
 
 
 @routes.delete(
-    "/{user_id}",
+    "/{user_id:uuid}",
     status_code=204,
     responses=told(
         *(*INPUT, *CONDITION, *PERMITTED, errors.UserNotFound, errors.UserHasPosts, errors.LastAdmin), status=204

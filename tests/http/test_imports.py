@@ -298,5 +298,6 @@ async def test_imports_are_listed_the_newest_first(byline: Byline, olga: Member)
 async def test_there_is_no_unknown_import(byline: Byline, olga: Member) -> None:
     for path in (f"/v1/imports/{uuid4()}", f"/v1/imports/{uuid4()}/errors"):
         refused(await byline.http.get(path, headers=olga.auth), 404, "import-not-found")
-    for path in ("/v1/imports/x", "/v1/imports?after=x", f"/v1/imports/{uuid4()}/errors?after={2**63}"):
+    refused(await byline.http.get("/v1/imports/x", headers=olga.auth), 404, "no-such-path")
+    for path in ("/v1/imports?after=x", f"/v1/imports/{uuid4()}/errors?after={2**63}"):
         refused(await byline.http.get(path, headers=olga.auth), 422, "validation")

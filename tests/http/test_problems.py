@@ -77,6 +77,8 @@ async def test_a_method_that_is_not_there_is_told_with_those_that_are(byline: By
         ("/v1/posts/x", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
         ("/v1/posts/x/publish", "OPTIONS, POST"),
         ("/v1/auth/token", "OPTIONS, POST"),
+        ("/v1/users/me", "GET, HEAD, OPTIONS, PATCH"),
+        ("/v1/users/emails", "GET, HEAD, OPTIONS"),
         ("/v1/settings", "GET, HEAD, OPTIONS"),
     ):
         answer = await byline.http.request("TRACE", path)

@@ -53,16 +53,21 @@ Password = Annotated[
 KnownPassword = Annotated[
     str, *rule(text("current_password", users.PASSWORD_MAX), format="password", maxLength=users.PASSWORD_MAX)
 ]
-DisplayName = Annotated[str, *rule(_line("display_name", users.DISPLAY_NAME_MAX), maxLength=users.DISPLAY_NAME_MAX)]
+# No control characters, no line breaks.
+_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+
+DisplayName = Annotated[
+    str, *rule(_line("display_name", users.DISPLAY_NAME_MAX), maxLength=users.DISPLAY_NAME_MAX, pattern=_LINE)
+]
 Bio = Annotated[str, *rule(text("bio", users.BIO_MAX), maxLength=users.BIO_MAX)]
 AvatarUrl = Annotated[str, *rule(_url("avatar_url"), format="uri", maxLength=users.URL_MAX)]
 Website = Annotated[str, *rule(_url("website"), format="uri", maxLength=users.URL_MAX)]
 
-Title = Annotated[str, *rule(_line("title", posts.TITLE_MAX, 1), minLength=1, maxLength=posts.TITLE_MAX)]
+Title = Annotated[str, *rule(_line("title", posts.TITLE_MAX, 1), minLength=1, maxLength=posts.TITLE_MAX, pattern=_LINE)]
 SlugText = Annotated[str, *rule(lambda v: Slug(v).value, pattern=posts.SLUG_PATTERN, maxLength=posts.SLUG_MAX)]
 Content = Annotated[str, *rule(text("content", posts.CONTENT_MAX), maxLength=posts.CONTENT_MAX)]
 Excerpt = Annotated[str, *rule(text("excerpt", posts.EXCERPT_MAX), maxLength=posts.EXCERPT_MAX)]
-Tag = Annotated[str, *rule(_line("tag", posts.TAG_MAX), maxLength=posts.TAG_MAX)]
+Tag = Annotated[str, *rule(_line("tag", posts.TAG_MAX), maxLength=posts.TAG_MAX, pattern=_LINE)]
 Tags = Annotated[
     tuple[str, ...],
     Field(json_schema_extra={"maxItems": posts.TAGS_MAX}),
