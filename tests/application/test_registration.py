@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.users import Registration
+from application.users import Registration, UserChanges
 from domain.accounts import Money
 from domain.actors import Role
 from domain.errors import Conflict, EmailTaken, InvalidValue, NotAllowed, RegistrationClosed, UsernameTaken
@@ -103,3 +103,8 @@ async def test_what_is_refused_names_its_field(house: House, request_: Registrat
         await house.register_user(request_, actor=None)
     assert refused.value.field == field
     assert house.store.tables.users.rows == {}
+
+
+def test_no_password_is_shown_when_a_request_is_printed() -> None:
+    changes = UserChanges(password=PASSWORD, current_password=PASSWORD)
+    assert PASSWORD not in repr(ANN) + repr(changes)
