@@ -141,14 +141,19 @@ async def test_cancelled_units_of_work_leave_no_connection_behind(make_database:
     await read(database)
 
 
-async def test_a_waiter_that_is_cancelled_takes_no_connection(make_database: MakeDatabase) -> None:
+@pytest.mark.parametrize("at_the_moment", [False, True])
+async def test_a_waiter_that_is_cancelled_takes_no_connection(make_database: MakeDatabase, at_the_moment: bool) -> None:
+    """Also at the very moment when it gets one."""
     database = await make_database(db_read_pool_size=1, db_pool_wait_s=10)
     async with database.reading():
         waiting = asyncio.create_task(read(database))
         await asyncio.sleep(0)
-        waiting.cancel()
-        with suppress(asyncio.CancelledError):
-            await waiting
+        if not at_the_moment:
+            waiting.cancel()
+            await asyncio.sleep(0)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
     assert database.checked_out() == 0
     assert await read(database) == 1
 
