@@ -64,6 +64,7 @@ def test_servers_that_are_away_are_wrong_and_nothing_after_them_is_asked() -> No
     )
 
     assert wrong(findings) == {"Database", "Redis"}
+    assert len(findings["Database"]) == 1
     assert "Migrations" not in findings
     assert "hush" not in json.dumps(findings)
     assert findings["Signing key"][0]["state"] == "warning"
