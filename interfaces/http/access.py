@@ -43,7 +43,7 @@ class _Bearer(SecurityBase):
     scheme_name = SCHEME
     model = OAuth2Scheme(
         flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="v1/auth/token", refreshUrl="v1/auth/refresh", scopes={})),
-        description="A username or email address and its password for a 15-minute access token.",
+        description="A username or email address and its password for an access token.",
     )
 
 

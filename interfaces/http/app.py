@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from application.use_cases import UseCases
 from interfaces.http import auth, author_posts, docs, health, imports, posts, refusals, settings, users
 from interfaces.http.middleware import RequestFrame
-from interfaces.http.openapi import DESCRIPTION, document
+from interfaces.http.openapi import DESCRIPTION, TAGS, document
 
 # In the order in which they are asked: the hot routes first.
 _FEATURES = (posts, users, author_posts, auth, imports, settings, health, docs)
@@ -38,6 +38,7 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
         title=options.title,
         version=version("byline"),
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

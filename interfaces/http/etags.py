@@ -64,7 +64,6 @@ def _lines(request: Request, header: bytes) -> list[str]:
 
 
 def _version(tag: str) -> int | None:
+    """None where there is none, and for weak tags, which begin with a W."""
     number = tag.strip('"').partition("-")[0]
-    return (
-        int(number) if not tag.startswith("W/") and number.isascii() and number.isdigit() and len(number) < 19 else None
-    )
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None

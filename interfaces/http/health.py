@@ -28,7 +28,7 @@ class Readiness:
     redis: str | None
 
 
-@routes.get("/live", response_model=Alive)
+@routes.get("/live", response_model=Alive, responses=told())
 async def show_liveness() -> Response:
     """The process answers. Nothing else is asked."""
     return JSONResponse(asdict(Alive()), headers=NO_STORE)

@@ -111,7 +111,7 @@ async def list_imports(request: Request, app: App, actor: OperatorNow) -> Respon
     return _list([ImportShown.of(job) for job in items], asked.page_size, next_cursor, request)
 
 
-@routes.get("/{import_id:uuid}", response_model=ImportShown, responses=told(*INPUT, *PERMITTED, errors.ImportNotFound))
+@routes.get("/{import_id:uuid}", response_model=ImportShown, responses=told(*PERMITTED, errors.ImportNotFound))
 async def show_import(import_id: UUID, app: App, actor: OperatorNow) -> Response:
     """How it goes. It is over when `finished_at` is not null."""
     return _answer(ImportShown.of(await app.show_import(ImportId(import_id), actor=actor)))

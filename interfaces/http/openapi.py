@@ -1,5 +1,7 @@
 """What the OpenAPI document says beyond what FastAPI reads from signatures: refusals, headers, queries of lists."""
 
+import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,6 +33,15 @@ changed; as `If-Match` with a change, and get 412 where somebody else changed it
 **Errors** are problems (RFC 9457): `type` names the kind and leads to a page about it, `detail` says what was wrong,
 `errors` which values, `request_id` what to name in a report. Fields and parameters that are unknown are refused.
 """
+
+TAGS = [
+    {"name": "Posts", "description": "Written by authors, as drafts first; published for all to read."},
+    {"name": "Users", "description": "Who writes and who runs the place, each with a profile."},
+    {"name": "Signing in", "description": "Access tokens, and refresh tokens for one use each."},
+    {"name": "Imports", "description": "Whole archives in one file, for operators."},
+    {"name": "Settings", "description": "What the site is called, and whether one may register."},
+    {"name": "Health", "description": "For whoever watches over the service."},
+]
 
 # Every operation's own, whatever it does.
 _ALWAYS: tuple[Cause, ...] = (problems.INTERNAL, errors.Busy, errors.Unavailable, problems.TIMED_OUT)
@@ -131,8 +142,8 @@ def asks(parameters: type[BaseModel]) -> dict[str, Any]:
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Without references, and without null, which a query cannot hold."""
     kept = {key: value for key, value in schema.items() if key not in ("title", "description", "anyOf", "$ref")}
-    if kept.get("default", "") is None:
-        del kept["default"]
+    if kept.get("default") in (None, []):
+        kept.pop("default", None)
     for option in schema.get("anyOf", ()):
         if option.get("type") != "null":
             kept |= _plain(option, definitions)
@@ -166,6 +177,17 @@ class Problem(BaseModel):
     limit_bytes: int | MISSING = MISSING
 
 
+def _in_our_words(made: dict[str, Any]) -> dict[str, Any]:
+    """Without the form of errors that FastAPI adds by itself, and with shapes called by what they show."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        made["components"]["schemas"].pop(name, None)
+    for operation in (operation for path in made["paths"].values() for operation in path.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]
+    renamed: dict[str, Any] = json.loads(re.sub(r"\b([A-Z]\w*)(?:Shape|Shown)\b", r"\1", json.dumps(made)))
+    return renamed
+
+
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """What `app.openapi` is to be: made once, with the schema of problems, which no signature names."""
 
@@ -180,7 +202,7 @@ def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             made["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
-            app.openapi_schema = made
+            app.openapi_schema = _in_our_words(made)
         return app.openapi_schema
 
     return openapi

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 
 from interfaces.http.problems import TYPES
@@ -74,6 +75,30 @@ async def test_the_documentation_needs_no_other_host(byline: Byline) -> None:
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
         assert f"/docs/assets/{asset}" in page
         assert (await byline.http.get(f"/docs/assets/{asset}")).status_code == 200
+
+
+async def test_the_document_has_every_operation_and_tells_refusals_as_problems(byline: Byline) -> None:
+    document = (await byline.http.get("/openapi.json")).json()
+    operations = {
+        (method, path): operation
+        for path, by_method in document["paths"].items()
+        for method, operation in by_method.items()
+    }
+
+    named = [operation["operationId"] for operation in operations.values()]
+    assert len(named) == len(set(named))
+    routes = {(m.lower(), r.path_format) for r in byline.app.routes if isinstance(r, APIRoute) for m in r.methods or ()}
+    assert {at for at in routes if at[1].startswith(("/v1", "/health"))} == set(operations)
+    for (method, path), operation in operations.items():
+        assert operation["tags"], path
+        assert operation["description"], path
+        for status, answer in operation["responses"].items():
+            if status >= "400" and (status, path) != ("503", "/health/ready"):
+                assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+        takes_body = method in ("post", "put", "patch") and not path.endswith("publish")
+        assert ("requestBody" in operation) is takes_body
+    assert {"Post", "User", "Import", "RowError", "Problem"} <= set(document["components"]["schemas"])
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 async def test_each_type_of_problem_has_its_page(byline: Byline) -> None:
