@@ -1,20 +1,23 @@
 """This machine and process: Python, settings, data folder, port, embedded servers."""
 
 import difflib
+import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from infrastructure.diagnosis.findings import Finding
-from infrastructure.embedded.api_port import api_port
+from infrastructure.embedded.api_port import api_port, reachable
 from infrastructure.embedded.binaries import postgres_programs, valkey_program
 from infrastructure.embedded.errors import EmbeddedError
 from infrastructure.embedded.state import Running
-from infrastructure.settings import Settings
+from infrastructure.settings import BadSettings, Settings
 
 OLDEST_PYTHON = (3, 11)
+PROBE_S = 2.0
 GIB = 1024**3
 PLENTY_BYTES = 2 * GIB
 FEW_BYTES = GIB // 4
@@ -84,10 +87,24 @@ def port(settings: Settings, running: Running | None) -> Finding:
     try:
         free = api_port(settings)
     except EmbeddedError as error:
+        if settings.port and _byline_answers(reachable(settings.host), settings.port):
+            return Finding.ok("Port", f"Byline answers at {settings.port} on {settings.host}.")
         return Finding.wrong("Port", str(error), "See what listens there: ss -ltnp")
-    except OSError as error:
-        return Finding.wrong("Port", f"{settings.host} is no address of this machine ({error}).", "Set BYLINE_HOST.")
+    except BadSettings as error:
+        return Finding.wrong("Port", str(error), "Correct it in the environment or in .env.")
     return Finding.ok("Port", f"{free} on {settings.host} is free.")
+
+
+def _byline_answers(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=PROBE_S)
+    try:
+        connection.request("GET", "/health/live")
+        answer = json.loads(connection.getresponse().read(1024))
+    except (OSError, HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return bool(answer == {"status": "alive"})
 
 
 def embedded_servers(settings: Settings) -> Finding:

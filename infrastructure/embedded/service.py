@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from infrastructure.embedded.api_port import api_port
+from infrastructure.embedded.api_port import api_port, reachable
 from infrastructure.embedded.errors import EmbeddedError
 from infrastructure.embedded.folder import DataFolder, FolderInUse
 from infrastructure.embedded.process import Child, Process, Program
@@ -115,7 +115,7 @@ class LocalService:
 
     def _api(self, folder: DataFolder, port: int, environment: Mapping[str, str]) -> Child:
         async def is_ready() -> bool:
-            return await _answers_ready(_reachable(self.settings.host), port)
+            return await _answers_ready(reachable(self.settings.host), port)
 
         return Child(
             "api",
@@ -184,13 +184,8 @@ async def _at_once() -> bool:
     return True
 
 
-def _reachable(host: str) -> str:
-    """Where a server that listens on `host` answers on this machine."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
-
-
 def _url(host: str, port: int) -> str:
-    host = _reachable(host)
+    host = reachable(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -26,6 +26,8 @@ def serve(context: typer.Context) -> None:
     """Run the HTTP API: [bold]BYLINE_API_PROCESSES[/] processes under one that starts them again when they die.
 
     SIGTERM and SIGINT let the requests at hand end first. Any other ASGI server can run `interfaces.http.main:app`.
+
+    Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong settings.
     """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
@@ -64,6 +66,8 @@ def worker(context: typer.Context) -> None:
     """Run the worker: imports, the outbox, and what has to be done now and then.
 
     SIGTERM and SIGINT give the jobs at hand back, for another worker or the next start to go on with.
+
+    Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong settings.
     """
     composition: Composition = context.obj
     composition.use_server_urls(redis=True)

@@ -1,7 +1,9 @@
 """`byline doctor` names what is wrong, and how to mend it."""
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -86,6 +88,28 @@ def test_a_secret_that_others_can_read_is_wrong(tmp_path: Path) -> None:
 
 def test_a_host_that_is_not_here_is_wrong() -> None:
     assert wrong(doctor(1, BYLINE_HOST="192.0.2.1")) == {"Port"}
+
+
+class Answer(BaseHTTPRequestHandler):
+    body = b"{}"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("body", "state"), [(b'{"status":"alive"}', "ok"), (b"{}", "wrong")])
+def test_a_port_that_is_taken_is_well_if_byline_took_it(body: bytes, state: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Other", (Answer,), {"body": body})) as other:
+        Thread(target=other.serve_forever, args=(0.01,)).start()
+        [finding] = doctor(state == "wrong", BYLINE_PORT=str(other.server_address[1]))["Port"]
+        other.shutdown()
+
+    assert finding["state"] == state
 
 
 @pytest.mark.parametrize("is_json", [True, False])

@@ -120,3 +120,10 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error_that_says_so(t
     assert outcome.status == 1
     assert f"Port {port} on 127.0.0.1 is taken" in outcome.stderr
     assert not (tmp_path / "data/postgres").exists()
+
+
+async def test_a_host_that_is_not_here_is_an_error_that_says_so(tmp_path: Path) -> None:
+    outcome = await byline(tmp_path, "up", BYLINE_HOST="192.0.2.1")
+
+    assert outcome.status == 2
+    assert "BYLINE_HOST: must be an address of this machine (it is '192.0.2.1')" in outcome.stderr

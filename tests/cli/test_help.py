@@ -1,0 +1,60 @@
+"""The help teaches, and is quick."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from interfaces.cli.main import Adapters, app
+
+HEAVY = {"alembic", "asyncpg", "dependency_injector", "fastapi", "redis", "sqlalchemy"}
+
+
+def help_of(*command: str) -> str:
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, [*command, "--help"], obj=Adapters())
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_every_command_is_listed_and_only_those_for_people() -> None:
+    listed = re.findall(r"^│ ([a-z][a-z-]*) ", help_of(), re.MULTILINE)
+
+    assert listed == ["up", "serve", "worker", "import", "create-admin", "doctor", "migrate"]
+
+
+@pytest.mark.parametrize(
+    ("command", "example", "codes"),
+    [
+        ("up", "BYLINE_PORT=9000 BYLINE_SAMPLE=false byline up", "0 stopped as asked, 1 could not start"),
+        ("serve", "BYLINE_API_PROCESSES=4", "0 stopped as asked, 1 could not start"),
+        ("worker", "byline worker", "0 stopped as asked, 1 could not start"),
+        ("import", "byline import archive.ndjson --kind posts", "3 some rows failed"),
+        ("create-admin", "byline create-admin --email ada@example.com --promote", "0 made, 1 refused"),
+        ("doctor", "byline doctor --json", "0 nothing is wrong, 1 something is"),
+        ("migrate upgrade", "byline migrate upgrade", "0 done, 1 not reached"),
+        ("migrate downgrade", "byline migrate downgrade -1", "0 done, 1 not reached"),
+    ],
+)
+def test_a_commands_help_has_examples_and_exit_codes(command: str, example: str, codes: str) -> None:
+    text = " ".join(help_of(*command.split()).split())
+
+    assert example in text
+    assert codes in text
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(app, ["--version"], obj=Adapters())
+
+    assert re.fullmatch(r"byline \d+\.\d+\.\d+\n", result.stdout)
+
+
+@pytest.mark.parametrize("module", ["interfaces.cli.main", "infrastructure.embedded.service"])
+def test_neither_help_nor_the_top_process_loads_what_only_the_service_needs(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()
+
+    assert module in loaded
+    assert HEAVY.isdisjoint(loaded)
