@@ -65,6 +65,7 @@ async def test_who_has_money_in_their_history_is_made_anonymous(house: House, an
     nobody = await house.stored_user(ann.id)
     assert (nobody.email, nobody.password_hash, nobody.is_active, nobody.profile) == (None, None, False, Profile())
     assert await house.account_of(ann) is not None
+    assert [session.revoked_at for session in house.store.tables.sessions.rows.values()] == [house.clock.now()]
     assert house.store.tables.posts.rows == {}
     with pytest.raises(InvalidToken):
         await house.refresh(pair.refresh_token)

@@ -57,7 +57,7 @@ async def test_a_title_without_words_and_one_like_a_uuid_make_slugs_that_hide_no
 
 async def test_a_slug_that_was_named_is_given_or_refused(house: House, ann: User) -> None:
     assert (await house.a_post_of(ann, "Hello", slug="named")).slug == Slug("named")
-    with pytest.raises(SlugTaken):
+    with pytest.raises(SlugTaken, match="named"):
         await house.a_post_of(ann, "Other", slug="named")
     with pytest.raises(InvalidValue):
         await house.a_post_of(ann, "Other", slug="Not a slug")
