@@ -60,7 +60,9 @@ async def test_a_claim_ends_a_worker_frozen_in_the_middle_of_a_copy(
     )
     try:
         await until(lambda: is_frozen(worker.pid))
-        copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY %posts%' AND state = 'active'"
+        copying = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY %posts%'"
+        )
         assert await outside.fetchval(copying) == 1
 
         claimed = await claim(database, job, after=LEASE)

@@ -14,7 +14,7 @@ from infrastructure.settings import BadSettings, Settings
 from tests.builders import a_user
 from tests.database.conftest import MakeDatabase
 from tests.database.inside import driver_of, driver_of_reading
-from tests.database.waiting import all_given_back, running, until
+from tests.database.waiting import OURS, all_given_back, running, until
 
 SLOW = "SELECT pg_sleep(30)"
 
@@ -30,10 +30,8 @@ async def work(database: Database) -> None:
 
 
 async def end_connections(outside: Any) -> None:
-    """All of `byline`'s, as a restart of PostgreSQL would."""
-    await outside.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'byline'"
-    )
+    """All of `byline`'s to this database, as a restart of PostgreSQL would."""
+    await outside.execute(f"SELECT pg_terminate_backend(pid, 5000) {OURS}")
 
 
 async def test_connections_say_whose_they_are_and_what_they_may_take(make_database: MakeDatabase) -> None:

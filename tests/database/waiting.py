@@ -6,6 +6,9 @@ from typing import Any
 
 from infrastructure.database.database import Database
 
+OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'byline'"
+"""The connections that this database has from the service."""
+
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
@@ -24,17 +27,15 @@ async def running(outside: Any, statement: str, *, expected: int = 1) -> None:
     """Once as many connections as expected run it."""
 
     async def as_expected() -> bool:
-        count = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = $1"
+        count = f"SELECT count(*) {OURS} AND state = 'active' AND query = $1"
         return bool(await outside.fetchval(count, statement) == expected)
 
     await until(as_expected)
 
 
 async def no_transaction_open(outside: Any) -> None:
-    """Of `byline`'s connections."""
-
     async def none() -> bool:
-        count = "SELECT count(*) FROM pg_stat_activity WHERE state ^@ 'idle in' AND application_name = 'byline'"
+        count = f"SELECT count(*) {OURS} AND state ^@ 'idle in'"
         return bool(await outside.fetchval(count) == 0)
 
     await until(none)
