@@ -86,13 +86,19 @@ async def test_a_run_that_dies_at_any_call_is_gone_on_with_by_the_next(
         assert await end_with(place, dying) == left, f"after {name} {number}"
 
 
-async def test_a_database_that_is_busy_at_any_call_is_asked_again(
-    place: Place, undisturbed: tuple[Left, list[str]]
+@pytest.mark.parametrize("error", [Busy(), Unavailable("The database")], ids=["busy", "away"])
+async def test_a_database_that_is_busy_or_away_at_a_call_after_the_claim_is_asked_again(
+    place: Place, undisturbed: tuple[Left, list[str]], error: BylineError
 ) -> None:
     left, calls = undisturbed
+    claim = {(name, 1) for name in calls[: calls.index("hold")]}
     for name, number in chosen(place, calls):
-        busy = Disturbed(place.begin).before(name, raising(Busy()), number=number)
-        assert await end_with(place, busy) == left, f"{name} {number}"
+        if (name, number) not in claim:
+            job = await place.upload(FILE)
+            busy = Disturbed(place.begin).before(name, raising(error), number=number)
+            await place.run_import(begin=busy)(job.id)
+            assert await left_by(place, job) == left, f"{name} {number}"
+            await clear(place)
 
 
 async def test_a_commit_whose_answer_is_lost_is_not_repeated(place: Place, undisturbed: tuple[Left, list[str]]) -> None:
@@ -100,6 +106,14 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(place: Place, undis
     for number in range(1, calls.count("commit") + 1):
         deaf = Disturbed(place.begin).after("commit", raising(Unavailable("The database")), number=number)
         assert await end_with(place, deaf) == left, f"commit {number}"
+
+
+async def test_a_chunk_is_not_repeated_by_halves_either(place: Place, undisturbed: tuple[Left, list[str]]) -> None:
+    left, _ = undisturbed
+    deaf = Disturbed(place.begin).after("commit", raising(Unavailable("The database")), number=2)
+    for number in (2, 3, 4):
+        deaf.before("hold", raising(Busy()), number=number)
+    assert await end_with(place, deaf) == left
 
 
 async def test_a_database_that_stays_away_leaves_the_job_to_whoever_comes_after_the_lease(place: Place) -> None:

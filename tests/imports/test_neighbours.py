@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from domain.errors import SlugTaken
-from domain.imports import Tally
+from domain.imports import ImportKind, Tally
 from tests.builders import a_post
 from tests.imports.faults import Disturbed
 from tests.imports.places import Place
 from tests.imports.test_posts import lines, titled
+from tests.imports.test_users import named
 
 
 def adding(place: Place, **values: Any) -> Callable[[], Awaitable[None]]:
@@ -62,6 +63,24 @@ async def test_rows_of_an_author_who_is_deleted_meanwhile_fail(place: Place) -> 
     run = place.run_import(begin=Disturbed(place.begin).before("add_many", bob_leaves))
     assert (await run(job.id)).tally == Tally(created=1, failed=1)
     assert await place.refusals(job.id) == [(2, "author", "unknown_author")]
+
+
+async def test_what_stands_in_the_way_within_a_chunk_is_seen_before_it_is_written(place: Place) -> None:
+    rows = [
+        *[titled("Hello")] * 12,
+        titled("Hello 2"),
+        titled("Named", slug="hello-3"),
+        titled("Again", slug="hello-3"),
+        titled("A", external_id="1"),
+        titled("B", external_id="1"),
+    ]
+    posts = await place.upload(lines(*rows))
+    users = await place.upload(lines(named("cleo"), named("CLEO"), named("dora")), kind=ImportKind.USERS)
+    for job in (posts, users):
+        watched = Disturbed(place.begin)
+        await place.run_import(begin=watched, chunk_rows=100)(job.id)
+        assert watched.calls.count("add_many") == 1
+    assert [(await place.job(job.id)).tally.failed for job in (posts, users)] == [2, 1]
 
 
 class Refusing(Disturbed):

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from application.outbox import START_IMPORT
 from domain.imports import ImportJob, ImportState, Tally
@@ -127,10 +128,15 @@ async def test_an_import_that_fails_unexpectedly_leaves_the_others_alone(place: 
     gate.before("add_many", _fail)
     runner = a_runner(place, gate)
     jobs = [await uploaded(place, f"File {number}") for number in range(2)]
-    for job in jobs:
-        await runner.wake(START_IMPORT, str(job.id))
-    await settled(runner)
+    with structlog.testing.capture_logs() as logs:
+        for job in jobs:
+            await runner.wake(START_IMPORT, str(job.id))
+        await settled(runner)
     assert [(await place.job(job.id)).state for job in jobs] == [ImportState.RUNNING, ImportState.SUCCEEDED]
+    assert [(each["event"], each["log_level"]) for each in logs] == [
+        ("import_interrupted", "error"),
+        ("import_finished", "info"),
+    ]
 
 
 async def _fail() -> None:
