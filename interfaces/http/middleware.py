@@ -108,7 +108,7 @@ def _note(scope: Scope, method: str, status: int, took_s: float) -> None:
         "request",
         method=method,
         path=scope["path"],
-        route=getattr(scope.get("route"), "path", None),
+        route=getattr(scope.get("route"), "path_format", None),
         status=status,
         duration_ms=round(took_s * 1000, 2),
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -54,9 +54,7 @@ class Byline:
         user = await self.use_cases.register_user.register(
             Registration(name, f"{name}@example.com", PASSWORD, role=role)
         )
-        signed_in = await self.http.post("/v1/auth/token", data={"username": name, "password": PASSWORD})
-        assert signed_in.status_code == 200, signed_in.text
-        return Member(str(user.id), name, signed_in.json())
+        return Member(str(user.id), name, asdict(await self.use_cases.sign_in(name, PASSWORD)))
 
     async def send(self, method: str, path: str, body: Any, auth: dict[str, str] | None = None) -> Response:
         """As JSON in ASCII, which may hold half of a surrogate pair; httpx's own cannot."""

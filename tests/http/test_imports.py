@@ -72,6 +72,7 @@ KIND = ("kind", b"posts")
             {"content": rows("One", "Two"), "headers": {"content-type": "Text/CSV; charset=utf-8"}},
             "?kind=posts&format=ndjson",
         ),
+        ({"content": rows("One", "Two"), "headers": {"content-type": "text/csv"}}, "?kind=posts&filename=a.ndjson"),
     ],
 )
 async def test_a_file_becomes_posts_whichever_way_it_is_sent(

@@ -245,11 +245,13 @@ async def test_each_request_is_one_line_of_the_log_without_its_query(byline: Byl
         await byline.http.head(f"/v1/posts/{post['slug']}?token=secret", headers=ada.auth)
         await byline.http.get("/health/live")
         await byline.http.get("/none")
+        await byline.http.get(f"/v1/users/{ada.id}")
 
     assert [(line["method"], line["route"], line["status"], line["log_level"]) for line in logs] == [
         ("HEAD", "/v1/posts/{ref}", 200, "info"),
         ("GET", "/health/live", 200, "debug"),
         ("GET", None, 404, "info"),
+        ("GET", "/v1/users/{user_id}", 200, "info"),
     ]
     assert all(line["event"] == "request" and line["duration_ms"] >= 0 for line in logs)
     written = json.dumps(logs, default=str)
