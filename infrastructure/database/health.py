@@ -5,7 +5,7 @@ from typing import Protocol
 
 from domain.errors import BylineError
 from infrastructure.database.database import Database
-from infrastructure.database.schema import heads
+from migrations.revisions import newest_revision
 
 _PATIENCE_S = 2.0
 _HAS_REVISIONS = "SELECT to_regclass('alembic_version') IS NOT NULL"
@@ -34,17 +34,17 @@ class ServersHealth:
         return None
 
     async def migrations(self) -> str | None:
-        known = await asyncio.to_thread(heads)
         try:
             async with asyncio.timeout(_PATIENCE_S), self._database.reading() as reading:
                 made = await reading.fetchval(_HAS_REVISIONS)
                 found = {row[0] for row in await reading.fetch(_REVISIONS)} if made else set()
         except (BylineError, TimeoutError) as error:
             return _told(error, "The database")
-        if found == known:
+        newest = newest_revision()
+        if found == {newest}:
             return None
-        at = ", ".join(sorted(found)) or "empty"
-        return f"The schema is at {at}, not at {', '.join(sorted(known))}. Run `byline migrate upgrade`."
+        at = " and ".join(sorted(found)) or "empty"
+        return f"The schema is at {at}, not at {newest}. Run `byline migrate upgrade`."
 
     async def redis(self) -> str | None:
         try:

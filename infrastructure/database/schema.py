@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 
 from alembic import command
 from alembic.config import Config
@@ -61,9 +60,8 @@ def history() -> list[Revision]:
     return [Revision(script.revision, script.doc, script.revision in heads) for script in scripts.walk_revisions()]
 
 
-@cache
 def heads() -> frozenset[str]:
-    """The newest revisions that this code knows. Reads files at the first call."""
+    """The newest revisions that this code knows."""
     return frozenset(revision.id for revision in history() if revision.is_head)
 
 
