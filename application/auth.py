@@ -93,7 +93,6 @@ class Refresh:
     begin: BeginWork
     issue: IssueTokens
     tokens: TokenIssuer
-    actors: Actors
     clock: Clock
     grace: timedelta
 
@@ -114,7 +113,7 @@ class Refresh:
                 await work.sessions.revoke(session.id, at=self.clock.now())
                 await work.commit()
                 raise
-            if await self.actors.find(session.user_id) is None:
+            if not (await work.users.get(session.user_id)).is_active:
                 raise InvalidToken
             pair, renewed = self.issue(session)
             await work.sessions.mark_used(used)

@@ -8,7 +8,7 @@ from application.ports.services import Clock, Ids, PasswordHasher
 from application.ports.work import BeginWork, UnitOfWork
 from domain.accounts import Account
 from domain.actors import Actor, Role
-from domain.errors import Busy, InvalidValue, LastAdmin, NotAllowed, RegistrationClosed, UserHasPosts
+from domain.errors import Busy, InvalidValue, LastAdmin, NotAllowed, RegistrationClosed, UserHasPosts, UserNotFound
 from domain.ids import AccountId, UserId
 from domain.users import EmailAddress, Profile, User, Username, checked_password
 
@@ -47,7 +47,7 @@ class RegisterUser:
         now = self.clock.now()
         user = User(
             id=UserId(self.ids.next()),
-            username=Username(request.username),
+            username=Username.chosen(request.username),
             email=EmailAddress(request.email),
             role=request.role,
             created_at=now,
@@ -91,37 +91,45 @@ class ChangeUser:
     async def __call__(
         self, user_id: UserId, changes: UserChanges, *, actor: Actor, expected: int | None = None
     ) -> User:
-        password_hash = await self._new_hash(user_id, changes, actor=actor)
+        passwords = await self._new_hash(user_id, changes, actor=actor)
         now = self.clock.now()
         async with self.begin() as work:
             admins = await _lock_admins(user_id, work)
-            before = (await work.users.lock(user_id)).require_version(expected)
-            user = _changed(before, changes, by=actor, at=now)
-            if password_hash is not None:
-                user = user.with_password(password_hash, at=now)
+            before = _shown(await work.users.lock(user_id), actor).require_version(expected)
+            user = _changed(before.require_changeable(by=actor), changes, by=actor, at=now)
+            if passwords is not None:
+                if before.password_hash != passwords.replaced:
+                    raise Busy("The password was changed just now.")
+                user = user.with_password(passwords.new, at=now)
             _require_another_admin(before, user, admins)
             if user == replace(before, updated_at=user.updated_at):
                 return before
             saved = await work.users.save(user)
-            if password_hash is not None or user.role != before.role or not user.is_active:
+            if passwords is not None or user.role != before.role or not user.is_active:
                 await work.sessions.revoke_of(user_id, at=now)
             await work.commit()
         return saved
 
-    async def _new_hash(self, user_id: UserId, changes: UserChanges, *, actor: Actor) -> str | None:
+    async def _new_hash(self, user_id: UserId, changes: UserChanges, *, actor: Actor) -> "_Hashes | None":
         if changes.password is None:
             return None
         password = checked_password(changes.password)
-        if actor.id != user_id and not actor.is_admin:
-            raise NotAllowed("Only the user or an administrator may set a password.")
-        if actor.id == user_id:
-            async with self.begin() as work:
-                known = (await work.users.get(user_id)).password_hash
-            if not await self.hasher.verify(changes.current_password or "", known):
-                raise InvalidValue(
-                    "current_password", "It must be the password that is to be replaced.", code="wrong_password"
-                )
-        return await self.hasher.hash(password)
+        async with self.begin() as work:
+            user = _shown(await work.users.get(user_id), actor)
+        user.require_password_settable(by=actor)
+        if actor.id == user_id and not await self.hasher.verify(changes.current_password or "", user.password_hash):
+            raise InvalidValue(
+                "current_password", "It must be the password that is to be replaced.", code="wrong_password"
+            )
+        return _Hashes(replaced=user.password_hash, new=await self.hasher.hash(password))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashes:
+    """`replaced` is the one that the change was judged by: another change in between must not be overwritten."""
+
+    replaced: str | None = field(repr=False)
+    new: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ class DeleteUser:
     ) -> None:
         async with self.begin() as work:
             admins = await _lock_admins(user_id, work)
-            user = (await work.users.lock(user_id)).require_version(expected)
+            user = _shown(await work.users.lock(user_id), actor).require_version(expected)
             user.require_deletable(by=actor)
             _require_another_admin(user, replace(user, is_active=False), admins)
             if with_posts:
@@ -148,6 +156,12 @@ class DeleteUser:
                 raise UserHasPosts
             await _remove(user, work, at=self.clock.now())
             await work.commit()
+
+
+def _shown(user: User, actor: Actor) -> User:
+    if not user.visible_to(actor):
+        raise UserNotFound(user.id)
+    return user
 
 
 async def _remove(user: User, work: UnitOfWork, *, at: datetime) -> None:
@@ -162,7 +176,7 @@ async def _remove(user: User, work: UnitOfWork, *, at: datetime) -> None:
 def _changed(user: User, changes: UserChanges, *, by: Actor, at: datetime) -> User:
     if changes.username is not None or changes.email is not None:
         user = user.renamed(
-            username=user.username if changes.username is None else Username(changes.username),
+            username=user.username if changes.username is None else Username.chosen(changes.username),
             email=user.email if changes.email is None else EmailAddress(changes.email),
             by=by,
             at=at,

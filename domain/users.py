@@ -22,6 +22,7 @@ PASSWORD_MAX = 256
 
 USERNAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,38}[A-Za-z0-9_])?$"
 _USERNAME = re.compile(USERNAME_PATTERN)
+_DELETED = "deleted-"
 # The "valid email address" of the HTML standard, with a dot required in the domain.
 _EMAIL = re.compile(
     r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+"
@@ -61,6 +62,13 @@ class Username:
                 " and not ending in '.' or '-'.",
                 code="bad_username",
             )
+
+    @classmethod
+    def chosen(cls, value: str) -> Self:
+        """One that a person takes: those of deleted users are kept for them. Raises InvalidValue."""
+        if value.lower().startswith(_DELETED):
+            raise InvalidValue("username", f"It must not begin with {_DELETED!r}.", code="reserved")
+        return cls(value)
 
     @property
     def folded(self) -> str:
@@ -148,16 +156,20 @@ class User:
             raise VersionMismatch(self.version)
         return self
 
+    def require_changeable(self, *, by: Actor) -> Self:
+        """Itself. Raises NotAllowed for whoever may change nothing of it: all but the user and operators."""
+        if by.id != self.id and not by.is_operator:
+            raise NotAllowed("Only the user or an operator may change a user.")
+        return self
+
     def renamed(self, *, username: Username, email: EmailAddress | None, by: Actor, at: datetime) -> Self:
         """Raises NotAllowed, unless `by` is the user or an administrator."""
         self._require_self_or_admin(by)
         return replace(self, username=username, email=email, updated_at=at)
 
     def described(self, profile: Profile, *, by: Actor, at: datetime) -> Self:
-        """Raises NotAllowed, unless `by` is the user or an operator, who moderates."""
-        if by.id != self.id and not by.is_operator:
-            raise NotAllowed("Only the user or an operator may change a profile.")
-        return replace(self, profile=profile, updated_at=at)
+        """Operators moderate. Raises NotAllowed, unless `by` is the user or an operator."""
+        return replace(self.require_changeable(by=by), profile=profile, updated_at=at)
 
     def with_role(self, role: Role, *, by: Actor, at: datetime) -> Self:
         """Raises NotAllowed, unless `by` is an administrator."""
@@ -180,6 +192,10 @@ class User:
     def with_password(self, password_hash: str, *, at: datetime) -> Self:
         return replace(self, password_hash=password_hash, updated_at=at)
 
+    def require_password_settable(self, *, by: Actor) -> None:
+        """Raises NotAllowed, unless `by` is the user or an administrator."""
+        self._require_self_or_admin(by)
+
     def require_deletable(self, *, by: Actor) -> None:
         """Raises NotAllowed, unless `by` is the user or an administrator."""
         self._require_self_or_admin(by)
@@ -188,7 +204,7 @@ class User:
         """All that names a person gone; the id stays, for the ledger's sake."""
         return replace(
             self,
-            username=Username(f"deleted-{self.id.hex[-12:]}"),
+            username=Username(f"{_DELETED}{self.id.hex[-12:]}"),
             email=None,
             password_hash=None,
             profile=Profile(),

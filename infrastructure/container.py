@@ -114,7 +114,6 @@ class Container(containers.DeclarativeContainer):
             begin=begin,
             issue=issue_tokens,
             tokens=tokens,
-            actors=actors,
             clock=clock,
             grace=providers.Factory(timedelta, seconds=option.refresh_grace_s),
         ),

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
 
     database_url: PostgresUrl | None = None
     redis_url: RedisUrl | None = None
-    data_dir: Path = Path(".byline")
+    data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Path(".byline")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """None: 8000, or the next free port. A port that was asked for and is taken is an error."""

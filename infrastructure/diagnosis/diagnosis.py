@@ -34,7 +34,7 @@ async def _findings() -> AsyncIterator[Finding]:
     yield machine.embedded_servers(settings)
     yield machine.secret_key(settings)
     try:
-        up = read_state(settings.data_dir.expanduser() / "state.json")
+        up = read_state(settings.data_dir / "state.json")
     except OSError:  # of which the look at the data folder has told
         up = None
     yield machine.port(settings, up)

@@ -42,7 +42,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def data_folder(settings: Settings) -> Iterator[Finding]:
-    path = settings.data_dir.expanduser().resolve()
+    path = settings.data_dir.resolve()
     existing = next(folder for folder in (path, *path.parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
         yield Finding.wrong(

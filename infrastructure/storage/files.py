@@ -34,7 +34,7 @@ class FileBlobs:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir.expanduser() / "files"
+        self._folder = data_dir / "files"
 
     async def write(self, key: str, chunks: AsyncIterable[bytes], *, limit: int) -> Blob:
         """Raises InvalidValue for what is no key."""

@@ -61,7 +61,7 @@ class Adapters:
         from infrastructure.embedded.state import read_state
 
         try:
-            return read_state(settings.data_dir.expanduser() / "state.json")
+            return read_state(settings.data_dir / "state.json")
         except OSError as error:
             raise CommandFailed(f"{settings.data_dir} cannot be read: {error.strerror}.") from None
 
@@ -102,7 +102,7 @@ class Adapters:
         settings = self.settings()
         if settings.admin_password is not None:
             return settings.admin_password.get_secret_value()
-        return kept_secret(settings.data_dir.expanduser() / ADMIN_PASSWORD_FILE, lambda: secrets.token_urlsafe(12))
+        return kept_secret(settings.data_dir / ADMIN_PASSWORD_FILE, lambda: secrets.token_urlsafe(12))
 
     def configure_logging(self, *, quiet: bool = False) -> None:
         from infrastructure.logging import configure_logging

@@ -52,7 +52,7 @@ def _welcome(composition: Composition, url: str) -> None:
         table.add_row(f"[bold]{name}", escape(value))
     out.print(Panel(table, title="Byline is ready", subtitle="Ctrl-C stops it", expand=False))
     out.print("Three lines to try:")
-    kept = shlex.quote(str((settings.data_dir / ADMIN_PASSWORD_FILE).expanduser().resolve()))
+    kept = shlex.quote(str((settings.data_dir / ADMIN_PASSWORD_FILE).resolve()))
     for line in curl_lines(
         f"{url}{API}", settings.admin_email, "$BYLINE_ADMIN_PASSWORD" if given else f"$(cat {kept})"
     ):

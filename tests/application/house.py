@@ -63,7 +63,7 @@ class House:
         self.hasher = Argon2Hasher(threads=1, waiting=64, argon2=self.argon2)
         issue = IssueTokens(self.tokens, clock, ACCESS_TTL, REFRESH_TTL)
         self.sign_in = SignIn(begin, self.hasher, issue, clock, ids)
-        self.refresh = Refresh(begin, issue, self.tokens, self.actors, clock, GRACE)
+        self.refresh = Refresh(begin, issue, self.tokens, clock, GRACE)
         self.sign_out = SignOut(begin, self.tokens, clock)
         self.authenticate = Authenticate(self.tokens, self.actors, clock)
         self.sweep_sessions = SweepSessions(begin, clock, batch=2)

@@ -181,3 +181,35 @@ async def test_who_becomes_an_administrator_meanwhile_is_not_taken_for_none(hous
     with pytest.raises(Busy):
         await change
     assert (await house.stored_user(ann.id)).is_active
+
+
+async def test_who_may_change_nothing_is_refused_a_change_of_nothing_too(house: House, ann: User) -> None:
+    ben = await house.a_member("ben")
+    with pytest.raises(NotAllowed):
+        await house.change_user(ann.id, UserChanges(), actor=ben.actor)
+
+
+async def test_a_deactivated_user_is_not_there_for_others(house: House, ann: User) -> None:
+    ben = await house.a_member("ben")
+    await house.change_user(ann.id, UserChanges(is_active=False), actor=ann.actor)
+
+    for changes, expected in ((UserChanges(), None), (UserChanges(), 99), (UserChanges(password=NEW_PASSWORD), None)):
+        with pytest.raises(UserNotFound):
+            await house.change_user(ann.id, changes, actor=ben.actor, expected=expected)
+    with pytest.raises(UserNotFound):
+        await house.delete_user(ann.id, actor=ben.actor, expected=99)
+
+
+async def test_of_two_changes_by_one_old_password_only_the_first_is_made(house: House, ann: User) -> None:
+    changes = [UserChanges(password=f"{NEW_PASSWORD} {n}", current_password=PASSWORD) for n in range(2)]
+    answers = await asyncio.gather(
+        *(house.change_user(ann.id, change, actor=ann.actor) for change in changes), return_exceptions=True
+    )
+    assert sorted(type(answer).__name__ for answer in answers) == ["Busy", "User"]
+
+
+@pytest.mark.parametrize("username", ["deleted-0123456789ab", "Deleted-me"])
+async def test_names_of_deleted_users_are_nobody_elses(house: House, ann: User, username: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await house.change_user(ann.id, UserChanges(username=username), actor=ann.actor)
+    assert (refused.value.field, refused.value.code) == ("username", "reserved")
