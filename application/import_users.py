@@ -55,7 +55,7 @@ class UserRows:
         row = record.parsed
         if not isinstance(row, UserRow):
             raise TypeError(type(row).__name__)
-        username, email = Username(row.username), EmailAddress(row.email)
+        username, email = Username.chosen(row.username), EmailAddress(row.email)
         user = User(
             id=UserId(self.ids.next()),
             username=username,

@@ -105,7 +105,7 @@ class LocalService:
         try:
             return DataFolder.open(self.settings.data_dir)
         except FolderInUse:
-            running = read_state(self.settings.data_dir.expanduser() / "state.json")
+            running = read_state(self.settings.data_dir / "state.json")
             if running is None or running.http_url is None:
                 raise
             raise FolderInUse(
