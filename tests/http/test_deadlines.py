@@ -80,3 +80,20 @@ async def test_what_answers_after_it_was_cancelled_may_answer() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert (answer, task.cancelling()) == ("cleaned up", 0)
+
+
+async def test_each_has_all_of_its_time() -> None:
+    deadlines = Deadlines(0.05)
+    loop = asyncio.get_running_loop()
+
+    async def timed() -> float:
+        began = loop.time()
+        with pytest.raises(TimeoutError), deadlines.limit():
+            await asyncio.Event().wait()
+        return loop.time() - began
+
+    first = asyncio.create_task(timed())
+    await asyncio.sleep(0.03)
+    second = asyncio.create_task(timed())
+
+    assert min(await first, await second) >= 0.05
