@@ -95,17 +95,18 @@ class RunImport:
             raise
 
     async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool]:
-        """The job, and whether who started it may give roles."""
+        """The job, and whether who started it may give roles by now."""
         async with self.begin() as work:
             found = await work.imports.lock(import_id)
             job = found.claimed(at=self.clock.now(), lease=self.limits.lease)
             await work.imports.save_claim(job)
-            role = None
+            may_give_roles = False
             if job.created_by is not None:
                 with contextlib.suppress(UserNotFound):
-                    role = (await work.users.get(job.created_by)).role
+                    user = await work.users.get(job.created_by)
+                    may_give_roles = user.is_active and user.role is Role.ADMIN
             await work.commit()
-        return job, role is Role.ADMIN
+        return job, may_give_roles
 
     @asynccontextmanager
     async def _lease_kept(self, job: ImportJob) -> AsyncIterator[None]:

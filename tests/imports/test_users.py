@@ -1,7 +1,7 @@
 """Importing users: what becomes of each kind of row."""
 
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -128,3 +128,15 @@ async def test_roles_are_given_where_an_administrator_started_the_import(
     else:
         assert await place.refusals(job.id) == [(1, "role", "not_allowed")]
     assert (await stored(place, "dora")).role is Role.AUTHOR
+
+
+async def test_an_administrator_deactivated_since_gives_no_roles(place: Place) -> None:
+    starter = await place.add_user("starter", role=Role.ADMIN)
+    job = await place.upload(
+        b'{"username": "cleo", "email": "cleo@example.org", "role": "admin"}', kind=ImportKind.USERS, by=starter.id
+    )
+    async with place.begin() as work:
+        await work.users.save(replace(await work.users.lock(starter.id), is_active=False))
+        await work.commit()
+    assert (await place.run_import()(job.id)).tally == Tally(failed=1)
+    assert await place.refusals(job.id) == [(1, "role", "not_allowed")]
