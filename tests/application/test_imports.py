@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.imports import NewImport
+from application.imports import DiscardUpload, NewImport
 from application.outbox import START_IMPORT, RelayOutbox
 from application.ports.services import Blob
 from application.ports.work import Message
@@ -65,6 +65,12 @@ async def test_where_there_is_no_space_nothing_is_left(house: House, operator: A
     house.blobs.space_bytes = 5
     with pytest.raises(StorageFull):
         await house.receive_upload(chunks(b"123", b"456"), actor=operator)
+    assert house.blobs.files == {}
+
+
+async def test_an_upload_that_no_job_came_of_is_discarded(house: House, operator: Actor) -> None:
+    blob = await house.receive_upload(chunks(b"x"), actor=operator)
+    await DiscardUpload(house.blobs)(blob)
     assert house.blobs.files == {}
 
 
