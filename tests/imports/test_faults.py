@@ -151,11 +151,11 @@ async def test_a_run_that_lost_its_lease_commits_nothing_more(
     assert await left_by(place, job) == left
 
 
+# Who holds a row in memory cannot be ended by another.
+@pytest.mark.parametrize("url", [pytest.param("database", marks=pytest.mark.servers)], indirect=True)
 async def test_a_run_that_is_taken_over_in_a_transaction_commits_nothing_of_it(
     place: Place, undisturbed: tuple[Left, list[str]]
 ) -> None:
-    if isinstance(place, MemoryPlace):
-        pytest.skip("who holds a row in memory cannot be ended by another")
     left, _ = undisturbed
     job = await place.upload(FILE)
 
