@@ -5,7 +5,7 @@ from typing import Protocol
 
 from domain.errors import BylineError
 from infrastructure.database.database import Database
-from migrations.revisions import newest_revision
+from infrastructure.database.revisions import newest_revision
 
 _PATIENCE_S = 2.0
 _HAS_REVISIONS = "SELECT to_regclass('alembic_version') IS NOT NULL"

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from infrastructure.database.connections import Connector, Timeouts, driver_url
 from infrastructure.database.errors import in_domain_terms
-from migrations.config import alembic_config
+from infrastructure.database.revisions import MIGRATIONS
 
 _LOCK = 0x42594C494E45
 """Of the database's advisory locks: "BYLINE"."""
@@ -27,6 +27,15 @@ class Revision:
     id: str
     title: str
     is_head: bool
+
+
+def alembic_config() -> Config:
+    """Made in code: it is the same in a checkout and in an installed wheel."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    return config
 
 
 async def upgrade(url: object, revision: str = "head") -> None:

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from domain.errors import Unavailable
 from infrastructure.database import schema
 from infrastructure.database.connections import driver_url
+from infrastructure.database.revisions import newest_revision
 from infrastructure.database.tables import metadata
-from migrations.revisions import newest_revision
 from tests.migrations.catalogue import catalogue, new_database
 from tests.stage import Servers
 
