@@ -18,7 +18,7 @@ from infrastructure.embedded.users import ServerUser
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 DEAF_S = 1.0
-"""A signal that reaches a process this young may come before its handlers and be lost."""
+"""A signal to a process this young, or to one that is not ready yet, may come before its handlers and be lost."""
 LOG_LIMIT_BYTES = 8 * 1024 * 1024
 KEEP_USER = ("-1", "-1")
 
@@ -60,9 +60,16 @@ class Child:
     sweep: Callable[[], None] | None = None
     """Ends what an earlier run left behind outside its process group; called before every start and after the stop."""
 
-    def output(self) -> str:
-        """What its log holds; empty without a log."""
-        return self.log.read_text(errors="replace") if self.log and self.log.exists() else ""
+    def logged(self) -> int:
+        """How many bytes its log holds."""
+        return self.log.stat().st_size if self.log and self.log.exists() else 0
+
+    def output(self, *, since: int = 0) -> str:
+        """What its log holds after so many bytes; all of it when that log was put aside meanwhile."""
+        if self.log is None or not self.log.exists():
+            return ""
+        content = self.log.read_bytes()
+        return content[since if since <= len(content) else 0 :].decode(errors="replace")
 
 
 class Process:
@@ -86,17 +93,20 @@ class Process:
         return time.monotonic() - self._started_at
 
     async def wait(self) -> int:
-        """Its return code, as subprocess gives it. By then what was left of its process group is dead, too."""
+        """Its return code, as subprocess gives it. By then what was left of its process group was killed, too."""
         return await asyncio.shield(self._exited)
 
     async def ends_within(self, seconds: float) -> bool:
         await asyncio.wait({self._exited}, timeout=seconds)
         return self._exited.done()
 
-    async def stop(self) -> None:
-        """End it, kindly first. Returns when it is dead, which is bounded by its timeouts."""
+    async def stop(self, *, was_ready: bool = True) -> None:
+        """End it, kindly first. Returns when it is dead, which is bounded by its timeouts.
+
+        A second signal of a kind may mean haste to it, so it is sent only where the first may have been lost.
+        """
         for number in self.child.stop_signals:
-            deaf_s = DEAF_S - self.age_s
+            deaf_s = DEAF_S - self.age_s if was_ready else DEAF_S
             self._popen.send_signal(number)
             if deaf_s > 0 and not await self.ends_within(deaf_s):
                 self._popen.send_signal(number)

@@ -21,7 +21,7 @@ STABLE_S = 10.0
 FIRST_POLL_S = 0.003
 LONGEST_POLL_S = 0.05
 PROBE_S = 2.0
-TAIL_BYTES = 4096
+TAIL_LENGTH = 4096
 TAIL_LINES = 20
 
 
@@ -131,7 +131,7 @@ class _Keeper:
     def __init__(self, child: Child, fail: Callable[[BaseException], None]) -> None:
         self._child = child
         self._fail = fail
-        self._log_start = child.log.stat().st_size if child.log and child.log.exists() else 0
+        self._logged_before = child.logged()
         self._process: Process | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep(), name=f"keep {child.name}")
@@ -148,7 +148,7 @@ class _Keeper:
         self._task.cancel()
         await asyncio.wait({self._task})
         if self._process is not None:
-            await self._process.stop()
+            await self._process.stop(was_ready=self._ready.done() and not self._ready.cancelled())
         self._sweep()
 
     async def _keep(self) -> None:
@@ -206,10 +206,5 @@ class _Keeper:
             self._child.sweep()
 
     def _tail(self) -> str:
-        path = self._child.log
-        if path is None or not path.exists():
-            return ""
-        content = path.read_bytes()
-        since_start = content[self._log_start :] if self._log_start <= len(content) else content
-        lines = since_start[-TAIL_BYTES:].decode(errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n".join([f" The end of {path}:", *lines])
+        lines = self._child.output(since=self._logged_before)[-TAIL_LENGTH:].splitlines()[-TAIL_LINES:]
+        return "\n".join([f" The end of {self._child.log}:", *lines]) if lines else ""

@@ -30,6 +30,22 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
         yield Path(above, "data")
 
 
+@pytest.fixture(scope="session")
+async def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder after a first start."""
+    path = tmp_path_factory.mktemp("made") / "data"
+    async with tree(path) as first:
+        await first.end(signal.SIGTERM)
+    return path
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    subprocess.run(["cp", "-a", made, tmp_path / "data"], check=True)
+    return tmp_path / "data"
+
+
 @asynccontextmanager
 async def busy_backend(running: Tree) -> AsyncIterator[psutil.Process]:
     """A backend that computes for longer than any test waits, and looks neither at its client nor at its postmaster."""
@@ -90,8 +106,8 @@ async def test_what_was_written_is_there_at_the_next_start(folder: Path) -> None
     assert "was interrupted" not in log
 
 
-async def test_kill_9_of_the_top_leaves_nobody_and_loses_nothing(folder: Path) -> None:
-    async with tree(folder) as first:
+async def test_kill_9_of_the_top_leaves_nobody_and_loses_nothing(data: Path) -> None:
+    async with tree(data) as first:
         await first.sql("CREATE TABLE kept AS SELECT 42 AS answer")
         async with Redis.from_url(first.redis_url) as redis:
             await redis.set("kept", "42")
@@ -100,14 +116,14 @@ async def test_kill_9_of_the_top_leaves_nobody_and_loses_nothing(folder: Path) -
             assert backend in everyone
             await first.end(signal.SIGKILL)
             await all_gone(everyone)
-    async with tree(folder) as second:
+    async with tree(data) as second:
         assert await second.sql("SELECT answer FROM kept") == 42
         async with Redis.from_url(second.redis_url) as redis:
             assert await redis.get("kept") == b"42"
 
 
-async def test_a_server_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
-    async with tree(tmp_path) as running:
+async def test_a_server_that_dies_is_started_again_on_its_port(data: Path) -> None:
+    async with tree(data) as running:
         await running.sql("CREATE TABLE kept AS SELECT 42 AS answer")
         for name in ("postgres", "valkey-server"):
             dead = running.child(name)
@@ -119,42 +135,40 @@ async def test_a_server_that_dies_is_started_again_on_its_port(tmp_path: Path) -
         assert await running.sql("SELECT answer FROM kept") == 42
 
 
-async def test_a_backend_that_outlived_everybody_is_ended_by_the_next_start(tmp_path: Path) -> None:
-    async with tree(tmp_path) as first, busy_backend(first) as backend:
+async def test_a_backend_that_outlived_everybody_is_ended_by_the_next_start(data: Path) -> None:
+    async with tree(data) as first, busy_backend(first) as backend:
         postmaster = first.child("postgres")
         first.top.suspend()  # so that it starts no other one
         postmaster.kill()
         await first.end(signal.SIGKILL)
         await all_gone([postmaster])
         assert is_alive(backend)
-        async with tree(tmp_path) as second:
+        async with tree(data) as second:
             assert not is_alive(backend)
             assert await second.answers()
 
 
-async def test_a_stale_pid_file_that_names_a_living_process_does_not_keep_postgres_down(tmp_path: Path) -> None:
-    async with tree(tmp_path) as first:
-        await first.end(signal.SIGTERM)
-    with stranger(like=tmp_path / "postgres") as process:
-        pid_file = f"{process.pid}\n{tmp_path}/postgres\n0\n0\n\n\n\nready\n"
-        (tmp_path / "postgres" / "postmaster.pid").write_text(pid_file)
-        async with tree(tmp_path) as second:
-            assert await second.answers()
+async def test_a_stale_pid_file_that_names_a_living_process_does_not_keep_postgres_down(data: Path) -> None:
+    with stranger(like=data / "postgres") as process:
+        pid_file = f"{process.pid}\n{data}/postgres\n0\n0\n\n\n\nready\n"
+        (data / "postgres" / "postmaster.pid").write_text(pid_file)
+        async with tree(data) as running:
+            assert await running.answers()
         assert process.poll() is None
 
 
-async def test_a_port_that_is_taken_moves_the_server_to_the_next(tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_moves_the_server_to_the_next(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         taken = one.getsockname()[1], other.getsockname()[1]
-        async with tree(tmp_path, *taken) as running:
+        async with tree(data, *taken) as running:
             assert not set(taken) & set(running.ports())
             assert await running.answers()
 
 
-async def test_a_second_start_on_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    async with tree(tmp_path) as first:
-        said = await refusal(tmp_path)
-        assert f"{tmp_path} is in use by another Byline (process {first.process.pid})" in said
+async def test_a_second_start_on_a_folder_in_use_is_refused(data: Path) -> None:
+    async with tree(data) as first:
+        said = await refusal(data)
+        assert f"{data} is in use by another Byline (process {first.process.pid})" in said
         assert await first.answers()
 
 
@@ -175,20 +189,20 @@ async def test_a_first_start_that_was_cut_short_is_begun_anew(tmp_path: Path) ->
     assert not (tmp_path / "postgres.draft").exists()
 
 
-async def test_a_lost_password_file_is_made_anew(tmp_path: Path) -> None:
-    async with tree(tmp_path) as first:
+async def test_a_lost_password_file_is_made_anew(data: Path) -> None:
+    async with tree(data) as first:
         await first.sql("CREATE TABLE kept AS SELECT 42 AS answer")
         await first.end(signal.SIGTERM)
-    (tmp_path / "postgres_password").unlink()
-    (tmp_path / "valkey_password").unlink()
-    async with tree(tmp_path) as second:
+    (data / "postgres_password").unlink()
+    (data / "valkey_password").unlink()
+    async with tree(data) as second:
         assert second.database_url.split("@")[0] != first.database_url.split("@")[0]
         assert await second.answers()
         assert await second.sql("SELECT answer FROM kept") == 42
 
 
-async def test_nobody_but_its_owner_gets_in(tmp_path: Path) -> None:
-    async with tree(tmp_path) as running:
+async def test_nobody_but_its_owner_gets_in(data: Path) -> None:
+    async with tree(data) as running:
         assert (
             await running.sql("SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = 'byline'")
             is False
@@ -210,17 +224,17 @@ async def test_nobody_but_its_owner_gets_in(tmp_path: Path) -> None:
             if connection.status == psutil.CONN_LISTEN or (connection.family == socket.AF_UNIX and connection.laddr)
         ]
         assert {tuple(address) for address in listening} == {("127.0.0.1", postgres_port), ("127.0.0.1", valkey_port)}
-        secrets = [(tmp_path / name).read_text() for name in ("postgres_password", "valkey_password")]
+        secrets = [(data / name).read_text() for name in ("postgres_password", "valkey_password")]
         for process in running.everyone():
             assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
-        for kept in (tmp_path / "postgres_password", tmp_path / "valkey_password", tmp_path / "logs" / "postgres.log"):
+        for kept in (data / "postgres_password", data / "valkey_password", data / "logs" / "postgres.log"):
             assert kept.stat().st_mode & 0o077 == 0
-        for log in (tmp_path / "logs").iterdir():
+        for log in (data / "logs").iterdir():
             assert not any(secret in log.read_text() for secret in secrets)
 
 
-async def test_the_database_is_one_for_every_language(tmp_path: Path) -> None:
-    async with tree(tmp_path) as running:
+async def test_the_database_is_one_for_every_language(data: Path) -> None:
+    async with tree(data) as running:
         assert (
             await running.sql("SELECT lower('ÉCOLE') || upper('ß') || current_setting('server_encoding')")
             == "écoleßUTF8"
@@ -229,8 +243,8 @@ async def test_the_database_is_one_for_every_language(tmp_path: Path) -> None:
         assert await running.sql("SELECT datcollate || datctype FROM pg_database WHERE datname = 'byline'") == "CC"
 
 
-async def test_the_role_may_do_what_imports_and_jobs_need(tmp_path: Path) -> None:
-    async with tree(tmp_path) as running:
+async def test_the_role_may_do_what_imports_and_jobs_need(data: Path) -> None:
+    async with tree(data) as running:
         await running.sql("SET session_replication_role = replica")
         async with busy_backend(running) as backend:
             assert await running.sql(f"SELECT pg_terminate_backend({backend.pid})") is True

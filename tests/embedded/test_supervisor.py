@@ -1,8 +1,10 @@
 """The supervisor, with children that are a few lines of shell or Python."""
 
 import asyncio
+import errno
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infrastructure.embedded import process
 from infrastructure.embedded.process import Child, Program, ProgramFailed, run
 from infrastructure.embedded.supervisor import ChildFailed, Supervisor
-from tests.embedded.trees import eventually, is_alive
+from tests.embedded.trees import all_gone, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -57,6 +60,18 @@ def said(folder: Path, name: str) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
+@pytest.fixture(params=["pidfd", "polling"])
+def watching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the end of a child is seen: by the kernel's word, or, where it has none, by looking."""
+
+    def not_here(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "no pidfd_open")
+
+    if request.param == "polling":
+        monkeypatch.setattr(os, "pidfd_open", not_here)
+
+
+@pytest.mark.usefixtures("watching")
 async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     async with supervised(shell("child", "echo $$; exec sleep 60", tmp_path)):
         await eventually(lambda: len(said(tmp_path, "child")) == 1, "it speaks")
@@ -65,6 +80,7 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(int(pid)) for pid in said(tmp_path, "child"))
 
 
+@pytest.mark.usefixtures("watching")
 async def test_what_a_dead_child_leaves_in_its_group_dies_before_it_is_started_again(tmp_path: Path) -> None:
     async with supervised(shell("child", "sleep 60 & echo $! $$; wait", tmp_path)):
         await eventually(lambda: len(said(tmp_path, "child")) == 2, "it speaks")
@@ -72,7 +88,7 @@ async def test_what_a_dead_child_leaves_in_its_group_dies_before_it_is_started_a
         orphan = psutil.Process(grandchild)
         os.kill(child, signal.SIGKILL)
         await eventually(lambda: len(said(tmp_path, "child")) == 4, "it speaks again")
-        assert not is_alive(orphan)
+        await all_gone([orphan])
 
 
 async def test_one_that_keeps_dying_before_it_is_ready_ends_everything_and_shows_its_log(tmp_path: Path) -> None:
@@ -113,6 +129,34 @@ async def test_a_signal_that_came_before_its_handler_is_repeated(tmp_path: Path)
     await supervisor.start(shell("deaf", script, tmp_path, ready=(tmp_path / "up").exists))
     await supervisor.stop()
     assert said(tmp_path, "deaf") == ["heard"]
+
+
+async def test_a_signal_to_one_that_is_not_ready_yet_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "DEAF_S", 0.1)
+    script = "trap 'trap \"echo heard; exit\" TERM' TERM; echo $$; while :; do sleep 0.01; done"
+    starting = asyncio.create_task(Supervisor().start(shell("slow", script, tmp_path, ready=lambda: False)))
+    await eventually(lambda: said(tmp_path, "slow") != [], "it speaks")
+    began = time.monotonic()
+    await eventually(lambda: time.monotonic() - began > 0.2, "it is older than a process that is deaf")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert said(tmp_path, "slow")[1:] == ["heard"]
+
+
+async def test_one_that_is_ready_gets_its_signal_once_and_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "DEAF_S", 0.1)
+    script = "trap 'echo heard; sleep 0.5; exit' TERM; touch up; while :; do sleep 0.01; done"
+    supervisor = Supervisor()
+    await supervisor.start(shell("busy", script, tmp_path, ready=(tmp_path / "up").exists))
+    began = time.monotonic()
+    await eventually(lambda: time.monotonic() - began > 0.2, "it is older than a process that is deaf")
+    await supervisor.stop()
+    assert said(tmp_path, "busy") == ["heard"]
 
 
 async def test_one_that_does_not_listen_gets_the_next_signal_and_then_is_killed(tmp_path: Path) -> None:
@@ -165,7 +209,7 @@ def lingering(folder: Path) -> Program:
 async def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(ProgramFailed, match=r"not end within 0\.5 s: waiting"):
         await run(lingering(tmp_path), timeout_s=0.5)
-    assert not is_alive_pid(int((tmp_path / "pid").read_text()))
+    await gone(int((tmp_path / "pid").read_text()))
 
 
 async def test_a_program_that_nobody_waits_for_any_more_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -175,8 +219,9 @@ async def test_a_program_that_nobody_waits_for_any_more_is_killed_with_its_child
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not is_alive_pid(int(pid.read_text()))
+    await gone(int(pid.read_text()))
 
 
-def is_alive_pid(pid: int) -> bool:
-    return psutil.pid_exists(pid) and is_alive(psutil.Process(pid))
+async def gone(pid: int) -> None:
+    if psutil.pid_exists(pid):
+        await all_gone([psutil.Process(pid)])
