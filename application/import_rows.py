@@ -3,18 +3,24 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
-from application.ports.formats import Record, RowProblem
+from application.ports.formats import Record, RowProblem, UserRow
 from application.ports.work import UnitOfWork
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind, RowError, Tally
 
-_SECRET = re.compile(r"pass|secret|token", re.IGNORECASE)
+_SECRET = re.compile(r"pass|pwd|secret|token|credential|(api|private).?key", re.IGNORECASE)
+_PUBLIC_OF_USERS = frozenset(each.name for each in fields(UserRow) if each.repr)
 _MASK = "***"
+_CUT = "… (cut)"
 _NAME_MAX = 100
+
+ROW_SHOWN_MAX = 16 * 1024
+"""How much of a row that failed is kept, in bytes of JSON."""
+_VALUE_SHOWN_MAX = (4096, 1024, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +141,63 @@ def row_error(record: Record, problem: RowProblem, kind: ImportKind) -> RowError
 
 
 def _shown(raw: Mapping[str, object] | bytes, kind: ImportKind) -> Mapping[str, object] | str | None:
-    """The row as it came, secrets masked; None where it cannot be taken apart and may hold one anywhere."""
+    """The row as it came, secrets masked and long values cut; None where it cannot be taken apart and may hold a secret
+    anywhere."""
     row = raw if isinstance(raw, Mapping) else _json_object(raw)
     if row is not None:
-        return {name: _MASK if value and _SECRET.search(name) else value for name, value in row.items()}
+        try:
+            return _within_bounds({name: _masked(name, value, kind) for name, value in row.items()})
+        except RecursionError:
+            return None
     if kind is ImportKind.USERS or not isinstance(raw, bytes):
         return None
-    return raw.decode(errors="backslashreplace")
+    return _cut(raw[:ROW_SHOWN_MAX].decode(errors="backslashreplace"), ROW_SHOWN_MAX)
+
+
+def _masked(name: str, value: object, kind: ImportKind) -> object:
+    """A row of a user may hold a secret under any name that is not known for something else."""
+    is_secret = name not in _PUBLIC_OF_USERS if kind is ImportKind.USERS else _SECRET.search(name)
+    return _MASK if is_secret and value not in (None, "") else _masked_within(value, kind)
+
+
+def _masked_within(value: object, kind: ImportKind) -> object:
+    if isinstance(value, Mapping):
+        return {name: _masked(name, inner, kind) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked_within(inner, kind) for inner in value]
+    return value
+
+
+def _within_bounds(row: Mapping[str, object]) -> Mapping[str, object] | str:
+    """Its longest values become text, cut; where that is not enough, so does the whole row."""
+    if len(_json(row)) <= ROW_SHOWN_MAX:
+        return row
+    for longest in _VALUE_SHOWN_MAX:
+        shorter = {name: _shorter(value, longest) for name, value in row.items()}
+        if len(_json(shorter)) <= ROW_SHOWN_MAX:
+            return shorter
+    return _cut(_json(row), ROW_SHOWN_MAX)
+
+
+def _shorter(value: object, longest: int) -> object:
+    if len(text := _json(value)) <= longest:
+        return value
+    return _cut(value if isinstance(value, str) else text, longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Such that it is JSON of `longest` bytes at most."""
+    if len(_json(text)) <= longest:
+        return text
+    text = text[:longest]
+    while (length := len(_json(text + _CUT))) > longest:
+        text = text[: min(len(text) * longest // length, len(text) - 1)]
+    return text + _CUT
+
+
+def _json(value: object) -> str:
+    """In ASCII, as it is stored."""
+    return json.dumps(value, default=str)
 
 
 def _json_object(raw: bytes) -> Mapping[str, object] | None:
