@@ -8,6 +8,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	done; echo python3)
 JOBS ?= 2
 ARGS ?=
+API ?= http://127.0.0.1:8000
+CONFORMANCE := not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance
 
 # The pinned uv of requirements-build.lock. It compiles while it installs, since a first start in four processes would compile
 # four times over. Byline itself is built by what is installed by then: no network, no isolation.
@@ -17,7 +19,7 @@ INSTALL_BYLINE := $(INSTALL) --offline --no-deps --no-build-isolation --editable
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	$(if $(UPGRADE),--upgrade)
 
-.PHONY: help run test soak bench check check-format check-lint check-types check-layers check-locks format lock setup \
+.PHONY: help run test soak bench schemathesis check check-format check-lint check-types check-layers check-locks format lock setup \
 	setup-dev clean clean-data
 
 help: ## List these commands
@@ -35,6 +37,10 @@ soak: $(VENV)/.dev-stamp ## Run the long tests that `make test` leaves out
 
 bench: $(VENV)/.dev-stamp ## Measure Byline against minimal rivals, as ratios of one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+schemathesis: $(VENV)/.dev-stamp ## Try a running service with all that its OpenAPI document allows; it writes (API=URL, TOKEN=...)
+	@$(BIN)/schemathesis run $(API)/openapi.json --max-examples 50 --checks $(CONFORMANCE) \
+		$(if $(TOKEN),--header "Authorization: Bearer $(TOKEN)") $(ARGS)
 
 check: check-format check-lint check-types check-layers check-locks ## Format, lint, types, layers and lock files; changes nothing
 

@@ -2,9 +2,9 @@
 
 import argparse
 
-from benchmarks import reads
+from benchmarks import footprint, reads
 
-BENCHMARKS = {"reads": reads.main}
+BENCHMARKS = {"reads": reads.main, "footprint": footprint.main}
 
 
 def main() -> None:
