@@ -16,12 +16,10 @@ from domain.errors import Unavailable
 QUEUE = "byline:wakes"
 TASK = "wake"
 
-# A wake-up that nobody took by then is worth nothing: workers look for waiting jobs themselves every few seconds.
-_EXPIRES_S = 60
-
 
 def to_json(job: Mapping[str, Any]) -> bytes:
-    return json.dumps(job).encode()
+    """Of a job, and of its result, which may be an exception."""
+    return json.dumps(job, default=repr).encode()
 
 
 def from_json(job: bytes) -> dict[str, Any]:
@@ -65,7 +63,7 @@ class ArqQueue:
 
     async def wake(self, topic: str, key: str) -> None:
         async with self._answering() as redis:
-            await redis.enqueue_job(TASK, topic, key, _job_id=f"{topic}:{key}:{uuid4().hex}", _expires=_EXPIRES_S)
+            await redis.enqueue_job(TASK, topic, key, _job_id=f"{topic}:{key}:{uuid4().hex}")
 
     @contextlib.asynccontextmanager
     async def _answering(self) -> AsyncIterator[ArqRedis]:

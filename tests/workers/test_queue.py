@@ -4,7 +4,7 @@ import pytest
 from pydantic_core import Url
 
 from domain.errors import Unavailable
-from infrastructure.queue.arq import QUEUE, TASK, ArqQueue, connect
+from infrastructure.queue.arq import QUEUE, TASK, ArqQueue, connect, from_json, to_json
 from tests.workers.wire import wire_to
 
 TIMEOUT_S = 1.0
@@ -80,3 +80,7 @@ async def test_what_is_closed_is_away(redis_url: str) -> None:
     await queue.close()
     with pytest.raises(Unavailable):
         await queue.ping()
+
+
+def test_the_result_of_a_job_may_be_an_exception() -> None:
+    assert from_json(to_json({"r": ValueError("no")})) == {"r": "ValueError('no')"}
