@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from application.ports.services import Clock
 from application.ports.work import BeginWork, Message
+from domain.errors import Unavailable
 
 START_IMPORT = "import.start"
 
@@ -14,10 +15,11 @@ Deliver = Callable[[Message], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class RelayOutbox:
-    """Delivers what is due, each message outside any transaction; what fails is due again after `retry_after`.
+    """Delivers what is due, each message outside any transaction; what fails is due again after `retry_after`. Once a
+    topic is Unavailable, the rest of it waits for that too: each might take a timeout.
 
-    At least once: a relay that dies between delivery and `done` leaves a repeat. Two relays never hold one message
-    at a time, unless a delivery takes longer than `retry_after`.
+    At least once: a relay that dies between delivery and `done` leaves a repeat, and a batch that takes longer than
+    `retry_after` may be delivered by another relay meanwhile.
     """
 
     begin: BeginWork
@@ -27,17 +29,22 @@ class RelayOutbox:
     retry_after: timedelta = timedelta(seconds=2)
 
     async def __call__(self) -> tuple[int, list[Exception]]:
-        """How many were delivered, and why the others were not."""
+        """How many were delivered, and why others were not."""
         now = self.clock.now()
         async with self.begin() as work:
             due = await work.outbox.claim(self.batch, at=now, until=now + self.retry_after)
             await work.commit()
         failures = []
         delivered = []
+        away = set()
         for message in due:
+            if message.topic in away:
+                continue
             try:
                 await self.deliveries[message.topic](message)
             except Exception as error:
+                if isinstance(error, Unavailable):
+                    away.add(message.topic)
                 error.add_note(f"outbox message {message.id}, topic {message.topic}, attempt {message.attempts}")
                 failures.append(error)
             else:

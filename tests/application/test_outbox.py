@@ -8,6 +8,7 @@ import pytest
 
 from application.outbox import Deliver, RelayOutbox
 from application.ports.work import Message
+from domain.errors import Unavailable
 from infrastructure.memory.store import MemoryStore
 from tests.builders import NOON, FixedClock, a_message
 
@@ -97,6 +98,27 @@ async def test_one_failure_holds_up_nothing_else(store: MemoryStore, clock: Fixe
     assert delivered == 2
     assert {type(failure) for failure in failures} == {ConnectionError, KeyError}
     assert {m.id for m in inbox.messages} == {messages[0].id, messages[3].id}
+
+
+async def test_what_is_away_is_asked_once_a_batch_and_what_is_not_is_delivered(
+    store: MemoryStore, clock: FixedClock
+) -> None:
+    asked = []
+
+    async def away(message: Message) -> None:
+        asked.append(message)
+        raise Unavailable("Redis")
+
+    inbox = Inbox()
+    messages = [a_message("away"), a_message("away"), a_message("here"), a_message("away")]
+    await post(store, *messages)
+    relay = a_relay(store, clock, {"away": away, "here": inbox})
+
+    delivered, failures = await relay()
+    assert (delivered, len(asked), [type(failure) for failure in failures]) == (1, 1, [Unavailable])
+    clock.advance(RETRY_AFTER)
+    relay = a_relay(store, clock, {"away": inbox})
+    assert await relay() == (3, [])
 
 
 async def test_a_message_is_not_delivered_before_it_is_due(store: MemoryStore, clock: FixedClock) -> None:
