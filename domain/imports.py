@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Self
 
 from domain.errors import WrongState
@@ -18,6 +19,15 @@ class ImportKind(StrEnum):
 class ImportFormat(StrEnum):
     CSV = "csv"
     NDJSON = "ndjson"
+
+    @classmethod
+    def of_file_name(cls, name: str | None) -> Self | None:
+        """What the extension says, if it is one of .csv, .ndjson and .jsonl, in any case."""
+        extension = PurePath(name or "").suffix.lower()
+        return cls(_FORMATS[extension]) if extension in _FORMATS else None
+
+
+_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
 class ImportState(StrEnum):

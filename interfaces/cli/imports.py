@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1024 * 1024
 TAKEN_PAUSE_S = 1.0
-FORMATS = {".csv": ImportFormat.CSV, ".ndjson": ImportFormat.NDJSON, ".jsonl": ImportFormat.NDJSON}
 STDIN = Path("-")
 
 
@@ -81,7 +80,7 @@ class _Source:
         kind = kind or (named[0] if len(named) == 1 else None)
         if kind is None:
             raise wrong_usage(f"{path.name} does not tell what it holds: add --kind users or --kind posts.")
-        file_format = file_format or FORMATS.get(path.suffix.lower())
+        file_format = file_format or ImportFormat.of_file_name(path.name)
         if file_format is None:
             raise wrong_usage(f"{path.name} does not tell its format: add --format csv or --format ndjson.")
         return cls(path, kind, file_format)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from domain.errors import BylineError, Conflict
-from domain.imports import ImportJob, ImportKind
+from domain.imports import ImportFormat, ImportJob, ImportKind
 from interfaces.cli.composition import Composition
 from interfaces.cli.console import CommandFailed, err
-from interfaces.cli.imports import FORMATS, acting
+from interfaces.cli.imports import acting
 from interfaces.cli.progress import ImportProgress, summary
 
 if TYPE_CHECKING:
@@ -88,15 +88,15 @@ async def _started(byline: "UseCases", kind: ImportKind, *, actor: "Actor") -> I
     """The import of the sample's file of that kind; an earlier start may have begun it."""
     from application.imports import NewImport
 
-    [file] = (file for file in files(SAMPLE).iterdir() if file.name.startswith(f"{kind}."))
+    file = files(SAMPLE) / f"{kind}.ndjson"
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     for job in await byline.list_imports(limit=IMPORTS_LOOKED_AT, before=None, actor=actor):
         if job.file_hash == digest:
             return job
     blob = await byline.receive_upload(_all_of(content), actor=actor)
-    file_format = FORMATS[Path(file.name).suffix]
-    return await byline.start_import(NewImport(blob, kind, file_format, file_name=f"sample {file.name}"), actor=actor)
+    wanted = NewImport(blob, kind, ImportFormat.NDJSON, file_name=f"sample {file.name}")
+    return await byline.start_import(wanted, actor=actor)
 
 
 async def _all_of(content: bytes) -> AsyncIterator[bytes]:

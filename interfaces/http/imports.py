@@ -33,7 +33,6 @@ from interfaces.http.schemas.imports import (
     ImportShown,
     RowErrorList,
     RowErrorShown,
-    format_of,
 )
 from interfaces.http.uploads import MultipartUpload, RawUpload, Upload, plain_file_name
 
@@ -153,7 +152,7 @@ def _new_import(blob: Blob, asked: ImportOptions, upload: Upload, raw_format: Im
     file_name = upload.file_name or plain_file_name(options.filename or "")
     if options.kind is None:
         raise invalid_field("kind", "Say kind=users or kind=posts, in the query or in the form.", code="required")
-    file_format = options.format or format_of(file_name) or raw_format
+    file_format = options.format or ImportFormat.of_file_name(file_name) or raw_format
     if file_format is None:
         told = "Say format=csv or format=ndjson, or name the file .csv, .ndjson or .jsonl."
         raise invalid_field("format", told, code="required")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WrongState
-from domain.imports import Checkpoint, ImportJob, ImportState, Tally
+from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportState, Tally
 from tests.builders import NOON, SECOND, a_job
 
 LEASE = timedelta(seconds=10)
@@ -103,3 +103,20 @@ def test_a_job_counts_all_its_chunks(chunks: list[Tally]) -> None:
         job = job.advanced(chunk, Checkpoint(line * 10, line + 1))
     assert job.tally.rows_read == sum(chunk.rows_read for chunk in chunks)
     assert job.checkpoint == (Checkpoint(len(chunks) * 10, len(chunks) + 1) if chunks else Checkpoint())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("archive.csv", ImportFormat.CSV),
+        ("archive.ndjson", ImportFormat.NDJSON),
+        ("archive.2024.JSONL", ImportFormat.NDJSON),
+        ("archive.json", None),
+        ("csv", None),
+        (".csv", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_file_is_named_after_its_format(name: str | None, told: ImportFormat | None) -> None:
+    assert ImportFormat.of_file_name(name) is told

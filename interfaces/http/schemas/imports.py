@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePath
 from typing import Self
 from uuid import UUID
 
@@ -12,8 +11,6 @@ from pydantic import Field
 from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState
 from interfaces.http.schemas.fields import Model
 from interfaces.http.schemas.lists import listing
-
-FORMATS = {".csv": ImportFormat.CSV, ".ndjson": ImportFormat.NDJSON, ".jsonl": ImportFormat.NDJSON}
 
 
 class ImportOptions(Model):
@@ -29,10 +26,6 @@ class ImportOptions(Model):
         return ImportOptions(
             kind=self.kind or other.kind, format=self.format or other.format, filename=self.filename or other.filename
         )
-
-
-def format_of(file_name: str | None) -> ImportFormat | None:
-    return FORMATS.get(PurePath(file_name or "").suffix.lower())
 
 
 @dataclass(frozen=True, slots=True)
