@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
@@ -25,9 +25,10 @@ from domain.errors import (
     UserNotFound,
 )
 from domain.ids import ImportId
-from domain.imports import ImportJob, ImportKind
+from domain.imports import ATTEMPTS_MAX, ImportJob, ImportKind
 
 Item = TypeVar("Item")
+Change = Callable[[ImportJob], ImportJob]
 
 # What a chunk's transaction may be refused for because of a row in it.
 _REFUSALS = (Conflict, UserNotFound, InvalidValue)
@@ -48,6 +49,7 @@ class RunImport:
 
     A lease of `limits.lease` is renewed every third of it. A row that the database refuses fails alone. `on_progress`
     is told after every commit. With `stop` set, or cancelled, the job is given back, queued, at the next checkpoint.
+    A job whose claims came to nothing ATTEMPTS_MAX times, other than by Busy and Unavailable, fails.
 
     Raises ImportNotFound; WrongState where it cannot be claimed; LeaseLost where another worker took it over meanwhile;
     Busy and Unavailable where the database cannot be written for seconds, and then the lease runs out by itself.
@@ -71,6 +73,9 @@ class RunImport:
         stop: asyncio.Event | None = None,
     ) -> ImportJob:
         job, may_give_roles = await self._claim(import_id)
+        if job.is_stuck:
+            reason = f"It failed {ATTEMPTS_MAX} times in the same place; see the worker's log."
+            return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         rows: RowsOfKind[Any]
         if job.kind is ImportKind.POSTS:
             rows = PostRows(job, self.ids, self.slugger)
@@ -86,12 +91,13 @@ class RunImport:
                         on_progress(job)
             return await self._settle(job, lambda stored: stored.finished(at=self.clock.now()))
         except _Unreadable as error:
-            reason = str(error)
-            return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
+            unreadable = str(error)
+            return await self._settle(job, lambda stored: stored.failed(unreadable, at=self.clock.now()))
+        except (Busy, Unavailable):
+            await self._leave(job, self._settle_once, ImportJob.excused)
+            raise
         except asyncio.CancelledError:
-            with contextlib.suppress(BylineError, TimeoutError):
-                async with asyncio.timeout(_GIVING_BACK_S):
-                    await self._settle(job, ImportJob.released)
+            await self._leave(job, self._settle, ImportJob.released)
             raise
 
     async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool]:
@@ -141,6 +147,8 @@ class RunImport:
             file = await asyncio.to_thread(self.blobs.open, job.blob_key)
         except BlobNotFound:
             raise _Unreadable("The uploaded file is gone.") from None
+        except OSError as error:
+            raise _Unreadable(f"The uploaded file cannot be read: {error.strerror}.") from error
         with closing(file):
             async with aclosing(_ahead(self._read(job, rows, file))) as coming:
                 async for chunk in coming:
@@ -204,7 +212,18 @@ class RunImport:
             await work.commit()
         return advanced
 
-    async def _settle(self, job: ImportJob, change: Callable[[ImportJob], ImportJob]) -> ImportJob:
+    async def _leave(
+        self,
+        job: ImportJob,
+        settle: Callable[[ImportJob, Change], Awaitable[ImportJob]],
+        change: Change,
+    ) -> None:
+        """As far as the database goes along with it: without it the lease runs out."""
+        with contextlib.suppress(BylineError, TimeoutError):
+            async with asyncio.timeout(_GIVING_BACK_S):
+                await settle(job, change)
+
+    async def _settle(self, job: ImportJob, change: Change) -> ImportJob:
         """`change` is given the job as it is stored: a commit may have happened whose answer was lost."""
         for pause in _PAUSES_S:
             with contextlib.suppress(Busy, Unavailable):
@@ -212,7 +231,7 @@ class RunImport:
             await asyncio.sleep(pause)
         return await self._settle_once(job, change)
 
-    async def _settle_once(self, job: ImportJob, change: Callable[[ImportJob], ImportJob]) -> ImportJob:
+    async def _settle_once(self, job: ImportJob, change: Change) -> ImportJob:
         async with self.begin() as work:
             await work.imports.hold(job)
             settled = change(await work.imports.get(job.id))

@@ -38,6 +38,8 @@ class ImportState(StrEnum):
     FAILED = "failed"
 
 
+ATTEMPTS_MAX = 5
+
 FINISHED = frozenset({ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS, ImportState.FAILED})
 
 
@@ -89,6 +91,7 @@ class ImportJob:
     """`fence` rises with every claim; a transaction of an older fence must commit nothing.
 
     `file_hash` is the SHA-256 of the file in hex. `bytes_done` never falls; it is `bytes_total` after the last commit.
+    `attempts` counts the claims since the checkpoint last advanced, but for those that somebody gave up in good order.
     """
 
     id: ImportId
@@ -108,6 +111,7 @@ class ImportJob:
     error: str | None = None
     fence: int = 0
     lease_until: datetime | None = None
+    attempts: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -120,6 +124,11 @@ class ImportJob:
     @property
     def succeeded(self) -> bool:
         return self.state in (ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whoever claimed it before, ATTEMPTS_MAX times, came to nothing and did not say why."""
+        return self.attempts > ATTEMPTS_MAX
 
     def claimable(self, *, at: datetime) -> bool:
         """Queued, or running under a lease that has run out."""
@@ -136,14 +145,19 @@ class ImportJob:
             started_at=self.started_at or at,
             fence=self.fence + 1,
             lease_until=at + lease,
+            attempts=self.attempts + 1,
         )
 
     def advanced(self, rows: Tally, checkpoint: Checkpoint) -> Self:
-        return replace(self, tally=self.tally + rows, checkpoint=checkpoint)
+        return replace(self, tally=self.tally + rows, checkpoint=checkpoint, attempts=0)
 
     def released(self) -> Self:
         """Given back by its worker, for anybody to go on with from the checkpoint."""
-        return replace(self, state=ImportState.QUEUED, lease_until=None)
+        return replace(self.excused(), state=ImportState.QUEUED, lease_until=None)
+
+    def excused(self) -> Self:
+        """The claim does not count as an attempt: what ended it is no fault of the file's."""
+        return replace(self, attempts=max(self.attempts - 1, 0))
 
     def finished(self, *, at: datetime) -> Self:
         state = ImportState.COMPLETED_WITH_ERRORS if self.tally.failed else ImportState.SUCCEEDED

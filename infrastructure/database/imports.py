@@ -76,7 +76,11 @@ class SqlImports:
         claimed = update(imports).where(of_the_job)
         await self._tx.execute(
             claimed.values(
-                state=job.state.value, fence=job.fence, lease_until=job.lease_until, started_at=job.started_at
+                state=job.state.value,
+                fence=job.fence,
+                lease_until=job.lease_until,
+                started_at=job.started_at,
+                attempts=job.attempts,
             )
         )
 
@@ -164,6 +168,7 @@ def _progress(job: ImportJob) -> dict[str, object]:
         "next_line": job.checkpoint.line,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "attempts": job.attempts,
         "error": None if job.error is None else _storable(job.error),
     }
 
@@ -187,6 +192,7 @@ def _job(row: Row[Any]) -> ImportJob:
         error=row.error,
         fence=row.fence,
         lease_until=row.lease_until,
+        attempts=row.attempts,
     )
 
 

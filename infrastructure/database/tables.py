@@ -244,6 +244,7 @@ imports = Table(
     Column("error", Text),
     Column("fence", Integer, nullable=False),
     Column("lease_until", Instant),
+    Column("attempts", Integer, nullable=False),
 )
 Index("ix_imports_open", imports.c.id, postgresql_where=imports.c.state.in_(["queued", "running"]))
 Index("ix_imports_created_by", imports.c.created_by)

@@ -51,7 +51,12 @@ class MemoryImports:
         if stored is None:
             return
         claimed = replace(
-            stored, state=job.state, fence=job.fence, lease_until=job.lease_until, started_at=job.started_at
+            stored,
+            state=job.state,
+            fence=job.fence,
+            lease_until=job.lease_until,
+            started_at=job.started_at,
+            attempts=job.attempts,
         )
         self._tx.imports.put(job.id, claimed)
 

@@ -239,6 +239,7 @@ def _imports() -> None:
         sa.Column("error", sa.Text),
         sa.Column("fence", sa.Integer, nullable=False),
         sa.Column("lease_until", INSTANT),
+        sa.Column("attempts", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_imports"),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_imports_created_by", ondelete="SET NULL"),
     )

@@ -65,6 +65,7 @@ async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
         error=NASTY_LINES,
         fence=7,
         lease_until=NOON + LEASE,
+        attempts=3,
     )
     await adapters.keep(user, job)
     assert await adapters.job(job.id) == job
@@ -119,7 +120,7 @@ async def test_a_claim_is_kept(adapters: Adapters, job: ImportJob) -> None:
     assert (claimed.fence, claimed.lease_until, claimed.started_at) == (1, EXPIRED, NOON)
     again = await claim(adapters, job.id, at=EXPIRED)
     assert await adapters.job(job.id) == again
-    assert (again.fence, again.started_at) == (2, NOON)
+    assert (again.fence, again.started_at, again.attempts) == (2, NOON, 2)
 
 
 async def test_of_many_who_claim_at_once_one_has_the_job(adapters: Adapters, job: ImportJob) -> None:

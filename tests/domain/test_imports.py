@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WrongState
-from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportState, Tally
+from domain.imports import ATTEMPTS_MAX, Checkpoint, ImportFormat, ImportJob, ImportState, Tally
 from tests.builders import NOON, SECOND, a_job
 
 LEASE = timedelta(seconds=10)
@@ -37,6 +37,19 @@ def test_a_lease_keeps_others_out_until_it_has_run_out() -> None:
 
     again = job.claimed(at=NOON + LEASE, lease=LEASE)
     assert (again.fence, again.started_at) == (2, NOON)
+
+
+def test_claims_that_come_to_nothing_are_counted_until_rows_come_in() -> None:
+    job = a_job()
+    for attempt in range(1, ATTEMPTS_MAX + 2):
+        assert not job.is_stuck
+        job = job.claimed(at=NOON + attempt * LEASE, lease=LEASE)
+        assert job.attempts == attempt
+    assert job.is_stuck
+    assert job.released().attempts == job.excused().attempts == ATTEMPTS_MAX
+    advanced = job.advanced(Tally(created=1), Checkpoint(10, 2))
+    assert (advanced.attempts, advanced.is_stuck) == (0, False)
+    assert advanced.released().attempts == 0
 
 
 def test_a_job_given_back_can_be_claimed_at_once_where_it_stopped() -> None:

@@ -1,6 +1,7 @@
 """The job as a whole: its progress, its lease, its ends, and how far it reads ahead."""
 
 import asyncio
+import errno
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +13,13 @@ import pytest
 
 from application.ports.formats import Reader, Record
 from benchmarks.make_archive import Plan, archive
-from domain.errors import ImportNotFound
+from domain.errors import Busy, ImportNotFound
 from domain.ids import ImportId
-from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportKind, ImportState, Tally
+from domain.imports import ATTEMPTS_MAX, Checkpoint, ImportFormat, ImportJob, ImportKind, ImportState, Tally
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.storage.files import FileBlobs
-from tests.imports.faults import Disturbed
-from tests.imports.places import CHUNK_ROWS, Place
+from tests.imports.faults import Crash, Disturbed, raising
+from tests.imports.places import CHUNK_ROWS, LEASE, Place
 from tests.imports.test_posts import lines, titled
 from tests.imports.test_users import PASSWORD, named
 
@@ -95,6 +96,49 @@ async def test_a_file_that_the_disk_cannot_read_fails_the_job(place: Place, tmp_
         ImportState.FAILED,
         "The uploaded file cannot be read: Input/output error.",
     )
+
+
+async def test_a_file_that_may_not_be_opened_fails_the_job(place: Place, tmp_path: Path) -> None:
+    job = await place.upload(lines(titled("T")))
+
+    class Forbidden(FileBlobs):
+        def open(self, key: str) -> BinaryIO:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    job = await replace(place.run_import(), blobs=Forbidden(tmp_path))(job.id)
+    assert (job.state, job.error) == (ImportState.FAILED, "The uploaded file cannot be read: Permission denied.")
+
+
+async def test_a_job_that_fails_again_and_again_in_one_place_is_given_up(place: Place) -> None:
+    job = await place.upload(lines(*(titled(f"Post {number}") for number in range(20))))
+    for number in (2, 1, 1, 1, 1):
+        begin = Disturbed(place.begin).before("hold", raising(Crash()), number=number)
+        with pytest.raises(Crash):
+            await place.run_import(begin=begin)(job.id)
+        place.clock.advance(LEASE)
+    stored = await place.job(job.id)
+    assert (stored.state, stored.tally.created, stored.attempts) == (ImportState.RUNNING, CHUNK_ROWS, ATTEMPTS_MAX - 1)
+
+    with pytest.raises(Crash):
+        await place.run_import(begin=Disturbed(place.begin).before("hold", raising(Crash())))(job.id)
+    place.clock.advance(LEASE)
+    job = await place.run_import()(job.id)
+    assert (job.state, job.tally.created, job.lease_until) == (ImportState.FAILED, CHUNK_ROWS, None)
+    assert job.error == "It failed 5 times in the same place; see the worker's log."
+    assert job == await place.job(job.id)
+
+
+async def test_a_database_that_stays_busy_is_no_fault_of_the_jobs(place: Place) -> None:
+    job = await place.upload(lines(titled("T")))
+    for _ in range(2):
+        busy = Disturbed(place.begin)
+        for number in range(1, 5):
+            busy.before("add_many", raising(Busy()), number=number)
+        with pytest.raises(Busy):
+            await place.run_import(begin=busy)(job.id)
+        assert (await place.job(job.id)).attempts == 0
+        place.clock.advance(LEASE)
+    assert (await place.run_import()(job.id)).state is ImportState.SUCCEEDED
 
 
 async def test_there_is_no_running_what_is_not_there(place: Place) -> None:
