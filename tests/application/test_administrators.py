@@ -36,6 +36,7 @@ async def test_a_promoted_user_is_an_active_administrator_and_signs_in_anew(hous
     assert (admin.role, admin.is_active, admin.password_hash) == (Role.ADMIN, True, ann.password_hash)
     with pytest.raises(InvalidToken):
         await house.refresh(pair.refresh_token)
+    assert await house.stored_user(ann.id) == admin
     assert await promote("ann") == admin
     with pytest.raises(UserNotFound):
         await promote("nobody")

@@ -6,10 +6,23 @@ from dataclasses import replace
 import pytest
 
 from application.ports.work import Isolation
+from domain.actors import Role
 from domain.errors import Busy, StaleVersion, UsernameTaken, UserNotFound
+from domain.imports import RowError
 from domain.users import User
-from tests.builders import a_profile, a_user, an_account
-from tests.contract.adapters import Adapters
+from tests.builders import (
+    NOON,
+    SECOND,
+    a_job,
+    a_message,
+    a_post,
+    a_profile,
+    a_session,
+    a_token,
+    a_user,
+    an_account,
+)
+from tests.contract.adapters import Adapters, add
 
 
 class Interruption(Exception):
@@ -88,6 +101,34 @@ async def test_a_unit_sees_its_own_writes_and_others_do_not(adapters: Adapters) 
         await work.users.delete(user.id)
         assert await work.users.find_by_login(str(user.username)) is None
         await work.commit()
+
+
+async def test_a_unit_finds_its_own_writes_among_all_others(adapters: Adapters) -> None:
+    known, user, admin = a_user(), a_user(), a_user(role=Role.ADMIN)
+    old, new, session, job, message = (
+        a_post(author=known.id),
+        a_post(author=user.id),
+        a_session(user),
+        a_job(),
+        a_message(),
+    )
+    await adapters.keep(known, old)
+    async with adapters.begin() as work:
+        for one in (user, admin, new, session, a_token(session), job, message):
+            await add(work, one)
+        await work.imports.add_errors(job.id, [RowError(1, None, "bad_row", "No.", None)])
+        await work.posts.delete(old.id)
+
+        assert await work.users.lock_active_admins() == [admin.id]
+        assert await work.posts.exist_by_author(user.id)
+        assert not await work.posts.exist_by_author(known.id)
+        assert await work.imports.newest(10) == [job]
+        assert await work.imports.claimable(10, at=NOON) == [job.id]
+        assert len(await work.imports.errors(job.id, after=0, limit=10)) == 1
+        assert await work.sessions.delete_expired(before=NOON, limit=10) == 0
+        assert [m.id for m in await work.outbox.claim(10, at=NOON, until=NOON + SECOND)] == [message.id]
+        assert await work.outbox.claim(10, at=NOON, until=NOON + SECOND) == []
+        assert await work.posts.delete_by_author(user.id) == 1
 
 
 async def test_a_refused_statement_leaves_nothing_to_do_but_to_end(adapters: Adapters) -> None:
@@ -274,6 +315,34 @@ async def test_serializable_refuses_what_no_order_of_units_explains(adapters: Ad
     )
     assert sorted(map(repr, map(type, outcomes))) == sorted(map(repr, [Busy, type(None)]))
     assert [(await adapters.user(user.id)).is_active for user in (one, other)].count(True) == 1
+
+
+async def test_serializable_sees_what_would_have_been_among_what_it_read(adapters: Adapters) -> None:
+    """Phantoms: each adds what the other found missing."""
+    user = a_user()
+    await adapters.keep(user)
+    both = asyncio.Barrier(2)
+
+    async def add_the_first(isolation: Isolation) -> None:
+        async with adapters.begin(isolation=isolation) as work:
+            assert not await work.posts.exist_by_author(user.id)
+            await both.wait()
+            await work.posts.add(a_post(author=user.id))
+            await work.commit()
+
+    outcomes = await asyncio.gather(*(add_the_first(Isolation.SERIALIZABLE) for _ in range(2)), return_exceptions=True)
+    assert sorted(map(repr, map(type, outcomes))) == sorted(map(repr, [Busy, type(None)]))
+
+
+async def test_repeatable_read_claims_no_message_that_was_claimed_since(adapters: Adapters) -> None:
+    await adapters.keep(a_message())
+    async with adapters.begin(isolation=Isolation.REPEATABLE_READ) as work:
+        assert await work.imports.newest(1) == []
+        async with adapters.begin() as other:
+            assert len(await other.outbox.claim(1, at=NOON, until=NOON + SECOND)) == 1
+            await other.commit()
+        with pytest.raises(Busy):
+            await work.outbox.claim(1, at=NOON, until=NOON + SECOND)
 
 
 async def test_isolation_is_of_one_unit_alone(adapters: Adapters) -> None:
