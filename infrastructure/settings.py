@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     """How long a refresh token that was just used may be used again, for clients whose answer was lost."""
     registration: Literal["open", "closed"] = "open"
     password_hash_threads: int = Field(default=2, ge=1)
-    password_hash_queue: int = Field(default=64, ge=1)
+    password_hash_queue: int = Field(default=16, ge=1)
     """Sign-ins that may wait for a hashing thread; one more answers 503."""
 
     site_name: str = "Byline"

@@ -58,6 +58,10 @@ def _away() -> Unavailable:
     return Unavailable("The database")
 
 
+def _without_schema() -> Unavailable:
+    return Unavailable("A table of Byline's")
+
+
 _STATES: Mapping[str, Callable[[], BylineError]] = {
     "40001": _in_conflict,  # serialization failure
     "40P01": _in_conflict,  # deadlock
@@ -67,6 +71,7 @@ _STATES: Mapping[str, Callable[[], BylineError]] = {
     "25P04": _too_slow,  # transaction timeout
     "53300": _full,
     "3D000": _away,  # no such database
+    "42P01": _without_schema,  # no such table
     "25006": _away,  # a standby, read-only
     "57P01": _away,  # an administrator's command
     "57P02": _away,  # after a crash

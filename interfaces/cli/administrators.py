@@ -60,7 +60,7 @@ def create_admin(
 
 async def _create(composition: Composition, email: str, username: str, password: str) -> None:
     from application.users import Registration
-    from domain.errors import EmailTaken
+    from domain.errors import EmailTaken, UsernameTaken
 
     async with composition.use_cases() as byline:
         try:
@@ -68,6 +68,10 @@ async def _create(composition: Composition, email: str, username: str, password:
         except EmailTaken as error:
             raise CommandFailed(
                 f"{error} To make that user an administrator: byline create-admin --email {email} --promote"
+            ) from None
+        except UsernameTaken as error:
+            raise CommandFailed(
+                f"{error} Choose another with --username, or give --promote with that user's address."
             ) from None
     out.print(f"{user.username} <{user.email}> is an administrator.")
 

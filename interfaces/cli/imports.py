@@ -45,7 +45,7 @@ def import_file(
     It runs in this process, or is watched where a worker was quicker to take it. Ctrl-C gives it back, to be resumed.
     Rows that cannot be imported fail alone. It acts as the first administrator.
 
-    Exit codes: 0 every row is in, 3 some rows failed, 1 the import failed, 2 wrong usage or settings, 130 interrupted.
+    Exit codes: 0 no row failed, 3 some did, 1 the import failed, 2 wrong usage or settings, 130 interrupted.
     """
     composition: Composition = context.obj
     if file is not None and resume is None:
@@ -75,7 +75,7 @@ class _Source:
     @classmethod
     def of(cls, path: Path, kind: ImportKind | None, file_format: ImportFormat | None) -> "_Source":
         if path != STDIN and not path.is_file():
-            raise wrong_usage(f"There is no file {path}.")
+            raise wrong_usage(f"{path} is a folder: name a file." if path.is_dir() else f"There is no file {path}.")
         named = [one for one in ImportKind if one.removesuffix("s") in path.name.lower()]
         kind = kind or (named[0] if len(named) == 1 else None)
         if kind is None:

@@ -1,13 +1,14 @@
 """`byline migrate`: the database's schema."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
 from interfaces.cli.composition import Composition, Schema
-from interfaces.cli.console import CommandFailed, out
+from interfaces.cli.console import CommandFailed, out, wrong_usage
 
 migrate = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -35,11 +36,19 @@ def downgrade(
     revision: Annotated[
         str, typer.Argument(help="Where to go back to: a revision, -1, or base for an empty database.")
     ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take the database back to an earlier revision. [red]What that one cannot hold is lost.[/]
 
+    Asks first; where nobody can answer, it needs --yes.
+
     Exit codes: 0 done, 1 not reached (the message says why), 2 wrong usage or settings.
     """
+    if not yes:
+        if not sys.stdin.isatty():
+            raise wrong_usage("What the earlier revision cannot hold is lost for good: add --yes to go on.")
+        typer.confirm(f"What revision {revision} cannot hold is lost for good. Go on?", abort=True)
     _move(context, lambda schema, url: schema.downgrade(url, revision))
 
 

@@ -33,6 +33,7 @@ from interfaces.http.schemas.fields import Model, Tag
 from interfaces.http.schemas.imports import ImportOptions
 
 CURSOR_MAX = 300
+FIELDS_MAX = 500
 _REMEMBERED_BYTES = 500
 
 Asked = TypeVar("Asked")
@@ -41,10 +42,17 @@ Query = TypeVar("Query", PostQuery, UserQuery)
 PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX, description="Items of a page")]
 
 
+def _field_names(text: str) -> tuple[str, ...]:
+    """Raises InvalidValue for more names than there can be; the Link header repeats them all."""
+    if len(text) > FIELDS_MAX:
+        raise InvalidValue("fields", f"It has more than {FIELDS_MAX} characters.", code="too_long")
+    return tuple(dict.fromkeys(filter(None, text.split(","))))
+
+
 FieldNames = Annotated[
     tuple[str, ...],
-    BeforeValidator(lambda text: tuple(dict.fromkeys(filter(None, text.split(","))))),
-    WithJsonSchema({"type": "string"}),
+    BeforeValidator(_field_names),
+    WithJsonSchema({"type": "string", "maxLength": FIELDS_MAX}),
 ]
 
 

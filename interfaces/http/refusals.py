@@ -27,7 +27,12 @@ _BY_STATUS = {
 }
 # pydantic's names for what clients meet most, in plainer words; its other names are passed on.
 _CODES = {"missing": "required", "extra_forbidden": "unknown_field"}
-_SENTENCES = {"missing": "It is required.", "extra_forbidden": "It is not known here."}
+_SENTENCES = {
+    "missing": "It is required.",
+    "extra_forbidden": "It is not known here.",
+    "tuple_type": "It must be a list.",
+    "model_attributes_type": "It must be a JSON object.",
+}
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLACES = {"query": "parameter", "path": "parameter", "header": "header", "cookie": "cookie"}
 

@@ -31,10 +31,12 @@ def test_there_and_back_again(migrate: Command) -> None:
 
     assert migrate("current").stdout == f"{newest} (newest)\n"
     assert migrate("upgrade").stdout == f"The database is at {newest} already.\n"
-    assert migrate("downgrade", "base").stdout == f"{newest} → empty\n"
+    unasked = migrate("downgrade", "base")
+    assert (unasked.exit_code, "add --yes" in unasked.stderr) == (2, True)
+    assert migrate("downgrade", "base", "--yes").stdout == f"{newest} → empty\n"
     assert migrate("current").stdout == f"empty (the newest is {newest})\n"
     assert migrate("upgrade").stdout == f"empty → {newest}\n"
-    assert migrate("downgrade", "-1").stdout.startswith(f"{newest} → ")
+    assert migrate("downgrade", "-1", "--yes").stdout.startswith(f"{newest} → ")
     assert migrate("upgrade", "+1").stdout.endswith(f" → {newest}\n")
     assert f"* {newest}  " in migrate("history").stdout
 

@@ -26,6 +26,7 @@ STATES = [
     ("08006", Unavailable),
     ("28P01", Unavailable),
     ("3D000", Unavailable),
+    ("42P01", Unavailable),
     ("25006", Unavailable),
     ("53100", Unavailable),
     ("57P01", Unavailable),
@@ -57,9 +58,9 @@ async def test_sqlstates_mean_the_same_through_either_pool(
 
 
 async def test_what_is_a_mistake_of_ours_stays_what_it_is(database: Database) -> None:
-    with pytest.raises(asyncpg.UndefinedTableError):
+    with pytest.raises(asyncpg.UndefinedColumnError):
         async with database.reading() as reading:
-            await reading.fetch("SELECT FROM nothing_of_that_name")
+            await reading.fetch("SELECT nothing_of_that_name")
     assert domain_error(asyncpg.InterfaceError("cannot perform operation: another operation is in progress")) is None
     assert domain_error(LookupError()) is None
 
@@ -92,5 +93,5 @@ async def test_errors_name_the_value_that_was_refused(database: Database) -> Non
 async def test_mistakes_of_ours_show_no_values(database: Database) -> None:
     async with database.begin() as work:
         with pytest.raises(ProgrammingError, match="hidden") as raised:
-            await transaction_of(work).execute(text("SELECT :value FROM nothing"), {"value": "secret"})
+            await transaction_of(work).execute(text("SELECT :value, nothing"), {"value": "secret"})
     assert "secret" not in str(raised.value)

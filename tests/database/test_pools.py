@@ -199,8 +199,8 @@ async def test_a_commit_whose_connection_is_cut_is_unavailable(database: Databas
 
 
 async def test_an_error_in_a_reading_gives_the_connection_back(database: Database) -> None:
-    with pytest.raises(asyncpg.UndefinedTableError):
-        await read(database, "SELECT * FROM nothing_of_that_name")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await read(database, "SELECT nothing_of_that_name")
     with pytest.raises(LookupError):
         async with database.reading():
             raise LookupError
