@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from math import isfinite
 from typing import Generic, Protocol, TypeVar
 
 from application.ports.formats import Record, RowProblem, UserRow
@@ -146,12 +147,17 @@ def _shown(raw: Mapping[str, object] | bytes, kind: ImportKind) -> Mapping[str, 
     row = raw if isinstance(raw, Mapping) else _json_object(raw)
     if row is not None:
         try:
-            return _within_bounds({name: _masked(name, value, kind) for name, value in row.items()})
+            return _within_bounds(_masked_all(row, kind))
         except RecursionError:
             return None
     if kind is ImportKind.USERS or not isinstance(raw, bytes):
         return None
-    return _cut(raw[:ROW_SHOWN_MAX].decode(errors="backslashreplace"), ROW_SHOWN_MAX)
+    text = raw[:ROW_SHOWN_MAX].decode(errors="backslashreplace")
+    return None if _SECRET.search(text) else _cut(text, ROW_SHOWN_MAX)
+
+
+def _masked_all(row: Mapping[str, object], kind: ImportKind) -> dict[str, object]:
+    return {_storable(name): _masked(name, value, kind) for name, value in row.items()}
 
 
 def _masked(name: str, value: object, kind: ImportKind) -> object:
@@ -162,10 +168,15 @@ def _masked(name: str, value: object, kind: ImportKind) -> object:
 
 def _masked_within(value: object, kind: ImportKind) -> object:
     if isinstance(value, Mapping):
-        return {name: _masked(name, inner, kind) for name, inner in value.items()}
+        return _masked_all(value, kind)
     if isinstance(value, list):
         return [_masked_within(inner, kind) for inner in value]
-    return value
+    return _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    """Half of a surrogate pair is written as its escape: no UTF-8 holds it."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _within_bounds(row: Mapping[str, object]) -> Mapping[str, object] | str:
@@ -202,10 +213,15 @@ def _json(value: object) -> str:
 
 def _json_object(raw: bytes) -> Mapping[str, object] | None:
     try:
-        parsed = json.loads(raw, parse_constant=_refuse)
+        parsed = json.loads(raw, parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _number(digits: str) -> float | str:
+    """As text, where it is too large for a number: infinity is no JSON."""
+    return number if isfinite(number := float(digits)) else digits
 
 
 def _refuse(constant: str) -> None:

@@ -47,6 +47,16 @@ def test_of_a_user_only_the_fields_that_byline_knows_are_shown() -> None:
     assert shown(as_json(row), ImportKind.USERS) == row | masked | {"bio": {"pin": "***"}}
 
 
+def test_what_no_json_or_no_utf8_holds_is_shown_as_text() -> None:
+    row = shown(rb'{"title": "\ud800", "\udfff": ["\ud83d\ude00"], "views": 1e999, "rate": -1.5}')
+    assert row == {"title": "\\ud800", "\\udfff": ["😀"], "views": "1e999", "rate": -1.5}
+
+
+def test_a_broken_row_is_shown_unless_it_speaks_of_a_secret() -> None:
+    assert shown(b'{"title": "x", "views": }') == '{"title": "x", "views": }'
+    assert shown(b'{"title": "x", "password": "hunter2') is None
+
+
 def test_a_row_that_is_small_enough_is_shown_as_it_came() -> None:
     row = {"title": "é" * 100, "content": "x" * (ROW_SHOWN_MAX - 1_000), "tags": ["a"] * 10}
     assert shown(as_json(row)) == row
