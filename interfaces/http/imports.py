@@ -1,5 +1,6 @@
 """Bulk imports: send a file, watch the job, read which rows failed."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,9 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from application.imports import NewImport
-from application.ports.services import Blob
 from domain import errors
 from domain.ids import ImportId
-from domain.imports import ImportFormat
+from domain.imports import ImportFormat, ImportKind
 from interfaces.http import problems
 from interfaces.http.access import App, OperatorNow
 from interfaces.http.answers import NO_STORE, address
@@ -83,11 +83,17 @@ async def start_import(request: Request, app: App, actor: OperatorNow) -> Respon
     upload = _upload(request, media_type)
     if not await upload.has_file():
         raise invalid_field("file", "The form needs a file.", code="required")
+    judged = partial(_judged, asked, upload, _RAW_FORMATS.get(media_type))
+    if isinstance(upload, RawUpload):
+        judged()  # nothing more is said after the file
 
     blob = await app.receive_upload(upload.chunks(), actor=actor)
     try:
-        wanted = _new_import(blob, asked, upload, _RAW_FORMATS.get(media_type))
-        job = await app.start_import(wanted, actor=actor)
+        kind, file_format, file_name = judged()
+        job = await app.start_import(NewImport(blob, kind, file_format, file_name=file_name), actor=actor)
+    except errors.Unavailable:
+        # The job may be there, and only the answer to its commit be lost: the sweep takes the file if not.
+        raise
     except (RequestValidationError, errors.BylineError):
         await app.discard_upload(blob)
         raise
@@ -142,7 +148,9 @@ def _upload(request: Request, media_type: str) -> Upload:
     raise HTTPException(415, f"The body must be one of {_READABLE}.", headers={"accept-post": _READABLE})
 
 
-def _new_import(blob: Blob, asked: ImportOptions, upload: Upload, raw_format: ImportFormat | None) -> NewImport:
+def _judged(
+    asked: ImportOptions, upload: Upload, raw_format: ImportFormat | None
+) -> tuple[ImportKind, ImportFormat, str | None]:
     """From the query, the form and the file's name. Raises RequestValidationError."""
     try:
         options = asked.merged(ImportOptions.model_validate(upload.fields))
@@ -156,7 +164,7 @@ def _new_import(blob: Blob, asked: ImportOptions, upload: Upload, raw_format: Im
     if file_format is None:
         told = "Say format=csv or format=ndjson, or name the file .csv, .ndjson or .jsonl."
         raise invalid_field("format", told, code="required")
-    return NewImport(blob, options.kind, file_format, file_name=file_name)
+    return options.kind, file_format, file_name
 
 
 def _list(items: list[Any], page_size: int, next_cursor: str | None, request: Request) -> Response:
