@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from application.outbox import START_IMPORT
 from application.ports.services import Blob, BlobStorage, Clock, Ids, JobQueue
@@ -9,6 +10,9 @@ from application.ports.work import BeginWork, Message
 from domain.actors import Actor
 from domain.ids import ImportId, MessageId
 from domain.imports import ImportFormat, ImportJob, ImportKind, RowError
+
+# Long after the last upload whose job is still to be queued.
+_ORPHANED = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,33 @@ class ListImportErrors:
         async with self.begin() as work:
             await work.imports.get(import_id)
             return await work.imports.errors(import_id, after=after, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepUploads:
+    """Deletes the files of jobs that finished longer than `kept` ago, and, a day after they were written, those that no
+    job names. Their jobs stay."""
+
+    begin: BeginWork
+    blobs: BlobStorage
+    clock: Clock
+    kept: timedelta
+    batch: int = 1_000
+
+    async def __call__(self) -> int:
+        """How many were deleted."""
+        now = self.clock.now()
+        swept = await self.blobs.drop_unfinished(now - _ORPHANED)
+        old = await self.blobs.older_than(now - _ORPHANED)
+        for first in range(0, len(old), self.batch):
+            keys = old[first : first + self.batch]
+            async with self.begin() as work:
+                needed = await work.imports.blobs_needed(keys, finished_after=now - self.kept)
+            for key in keys:
+                if key not in needed:
+                    await self.blobs.delete(key)
+                    swept += 1
+        return swept
 
 
 @dataclass(frozen=True, slots=True)

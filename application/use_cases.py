@@ -14,6 +14,7 @@ from application.imports import (
     ReceiveUpload,
     ShowImport,
     StartImport,
+    SweepUploads,
 )
 from application.outbox import RelayOutbox
 from application.pages import Pages, SiteShape
@@ -56,6 +57,7 @@ class UseCases:
     list_import_errors: ListImportErrors
     run_import: RunImport
     dispatch_imports: DispatchImports
+    sweep_uploads: SweepUploads
 
     # Reading, and keeping the house
     pages: Pages

@@ -157,6 +157,13 @@ class Container(containers.DeclarativeContainer):
             ),
             currency=option.currency,
         ),
+        sweep_uploads=providers.Factory(
+            imports.SweepUploads,
+            begin=begin,
+            blobs=blobs,
+            clock=clock,
+            kept=providers.Factory(timedelta, seconds=option.upload_kept_s),
+        ),
         dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
         pages=pages,
         site=site,

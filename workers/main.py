@@ -27,7 +27,7 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
         runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once)
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)
-        periodics = schedule(byline.relay_outbox, dispatch, byline.sweep_sessions)
+        periodics = schedule(byline.relay_outbox, dispatch, byline.sweep_sessions, byline.sweep_uploads)
         async with asyncio.TaskGroup() as group:
             for periodic in periodics:
                 group.create_task(periodic.repeat(stop), name=periodic.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from application.auth import SweepSessions
-from application.imports import DispatchImports
+from application.imports import DispatchImports, SweepUploads
 from application.outbox import RelayOutbox
 from domain.errors import Busy, Unavailable
 
@@ -38,7 +38,9 @@ class Periodic:
         return False
 
 
-def schedule(relay: RelayOutbox, dispatch: DispatchImports, sweep: SweepSessions) -> tuple[Periodic, ...]:
+def schedule(
+    relay: RelayOutbox, dispatch: DispatchImports, sessions: SweepSessions, uploads: SweepUploads
+) -> tuple[Periodic, ...]:
     async def relay_outbox() -> bool:
         delivered, failures = await relay()
         if failures:
@@ -52,15 +54,22 @@ def schedule(relay: RelayOutbox, dispatch: DispatchImports, sweep: SweepSessions
         return False
 
     async def sweep_sessions() -> bool:
-        swept = await sweep()
+        swept = await sessions()
         if swept:
             log.info("sessions_swept", sessions=swept)
+        return False
+
+    async def sweep_uploads() -> bool:
+        swept = await uploads()
+        if swept:
+            log.info("uploads_swept", files=swept)
         return False
 
     return (
         Periodic("relay_outbox", 0.5, relay_outbox),
         Periodic("dispatch_imports", 2.0, dispatch_imports),
         Periodic("sweep_sessions", 3600.0, sweep_sessions),
+        Periodic("sweep_uploads", 3600.0, sweep_uploads),
     )
 
 

@@ -166,6 +166,10 @@ class ImportRepository(Protocol):
         """Queued jobs and those whose lease has run out by `at`, oldest first."""
         ...
 
+    async def blobs_needed(self, keys: Collection[str], *, finished_after: datetime) -> set[str]:
+        """Those of `keys` that a job names which has not finished, or has after `finished_after`."""
+        ...
+
     async def add(self, job: ImportJob) -> None: ...
 
     async def save_claim(self, job: ImportJob) -> None:

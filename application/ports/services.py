@@ -92,6 +92,14 @@ class BlobStorage(Protocol):
         """Nothing where it is gone already."""
         ...
 
+    async def older_than(self, instant: datetime) -> list[str]:
+        """The keys of files that were written before `instant`."""
+        ...
+
+    async def drop_unfinished(self, before: datetime) -> int:
+        """Of writes that broke off with their process, what is left and was last touched before `before`; how many."""
+        ...
+
 
 class JobQueue(Protocol):
     """Carries wake-ups, which may be lost or repeated: the truth about a job is in its table."""

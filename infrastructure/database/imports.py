@@ -6,11 +6,11 @@ fence: a process frozen in the middle of a COPY keeps its locks through every ti
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Row, Select, func, insert, literal, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Row, Select, Text, any_, func, insert, literal, or_, select, text, update
 
 from domain.errors import ImportNotFound, LeaseLost
 from domain.ids import ImportId, UserId
@@ -51,6 +51,12 @@ class SqlImports:
         )
         found = await self._tx.execute(select(imports.c.id).where(waiting).order_by(imports.c.id).limit(limit))
         return list(found.scalars())
+
+    async def blobs_needed(self, keys: Collection[str], *, finished_after: datetime) -> set[str]:
+        is_needed = or_(imports.c.finished_at.is_(None), imports.c.finished_at > finished_after)
+        is_asked = imports.c.blob_key == any_(literal(list(keys), ARRAY(Text)))
+        found = await self._tx.execute(select(imports.c.blob_key).where(is_asked, is_needed))
+        return set(found.scalars())
 
     async def add(self, job: ImportJob) -> None:
         made = insert(imports).values(

@@ -1,6 +1,6 @@
 """Import jobs in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,6 +37,11 @@ class MemoryImports:
     async def claimable(self, limit: int, *, at: datetime) -> list[ImportId]:
         await self._tx.statement()
         return sorted(job.id for job in self._tx.imports.values() if job.claimable(at=at))[:limit]
+
+    async def blobs_needed(self, keys: Collection[str], *, finished_after: datetime) -> set[str]:
+        await self._tx.statement()
+        jobs = (job for job in self._tx.imports.values() if job.blob_key in keys)
+        return {job.blob_key for job in jobs if job.finished_at is None or job.finished_at > finished_after}
 
     async def add(self, job: ImportJob) -> None:
         await self._tx.statement()

@@ -6,7 +6,9 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import AsyncIterable, Callable, Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -24,6 +26,9 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 # No segment begins with a dot, so that no key climbs out of the folder or names a half-written file.
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+_PART = re.compile(r"\..+\.part")
 
 
 class FileBlobs:
@@ -63,6 +68,30 @@ class FileBlobs:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, InvalidValue):
             await _in_thread(self._path(key).unlink)
 
+    async def older_than(self, instant: datetime) -> list[str]:
+        found = await _in_thread(partial(self._last_written_before, instant))
+        keys = (path.relative_to(self._folder).as_posix() for path in found)
+        return [key for key in keys if _KEY.fullmatch(key)]
+
+    async def drop_unfinished(self, before: datetime) -> int:
+        def drop() -> int:
+            parts = [path for path in self._last_written_before(before) if _PART.fullmatch(path.name)]
+            for part in parts:
+                part.unlink(missing_ok=True)
+            return len(parts)
+
+        return await _in_thread(drop)
+
+    def _last_written_before(self, instant: datetime) -> list[Path]:
+        """Blocking."""
+        found = []
+        for path in self._folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                told = path.lstat()
+                if stat.S_ISREG(told.st_mode) and told.st_mtime < instant.timestamp():
+                    found.append(path)
+        return found
+
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
             raise InvalidValue("key", f"{key!r} cannot name a stored file.", code="bad_key")
@@ -78,6 +107,7 @@ class _Upload:
         self._limit = limit
         self._hash = hashlib.sha256()
         self._file: int | None = None
+        self._is_in_place = False
         self.size = 0
 
     @property
@@ -107,12 +137,15 @@ class _Upload:
             os.fsync(self._opened)
             self._close()
             self._part.replace(self._path)
+            self._is_in_place = True
             _sync_folder(self._path.parent)
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
             self._close()
         self._part.unlink(missing_ok=True)
+        if self._is_in_place:
+            self._path.unlink(missing_ok=True)
 
     @property
     def _opened(self) -> int:

@@ -7,7 +7,15 @@ from typing import Literal
 from argon2 import PasswordHasher as Argon2
 
 from application.auth import Authenticate, IssueTokens, Refresh, SignIn, SignOut, SweepSessions, TokenPair
-from application.imports import DispatchImports, ListImportErrors, ListImports, ReceiveUpload, ShowImport, StartImport
+from application.imports import (
+    DispatchImports,
+    ListImportErrors,
+    ListImports,
+    ReceiveUpload,
+    ShowImport,
+    StartImport,
+    SweepUploads,
+)
 from application.posts import ChangePost, CreatePost, DeletePost, NewPost, PublishPost, UnpublishPost
 from application.users import ChangeUser, DeleteUser, RegisterUser, Registration
 from domain.accounts import Account
@@ -30,6 +38,7 @@ ACCESS_TTL = timedelta(minutes=15)
 REFRESH_TTL = timedelta(days=30)
 GRACE = timedelta(seconds=10)
 MAX_UPLOAD_BYTES = 1_000
+UPLOAD_KEPT = timedelta(days=30)
 
 
 class CountingArgon2(Argon2):
@@ -52,13 +61,13 @@ class House:
     clock: FixedClock = field(default_factory=FixedClock)
     ids: CountingIds = field(default_factory=CountingIds)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     tokens: JwtTokens = field(default_factory=lambda: JwtTokens("a secret key for tests, long enough"))
     argon2: CountingArgon2 = field(default_factory=CountingArgon2)
     is_open: bool = True
 
     def __post_init__(self) -> None:
         begin, clock, ids = self.store.begin, self.clock, self.ids
+        self.blobs = MemoryBlobs(clock=clock)
         self.actors = MemoryActors(self.store)
         self.hasher = Argon2Hasher(threads=1, waiting=64, argon2=self.argon2)
         issue = IssueTokens(self.tokens, clock, ACCESS_TTL, REFRESH_TTL)
@@ -80,6 +89,7 @@ class House:
         self.show_import = ShowImport(begin)
         self.list_imports = ListImports(begin)
         self.list_import_errors = ListImportErrors(begin)
+        self.sweep_uploads = SweepUploads(begin, self.blobs, clock, UPLOAD_KEPT, batch=2)
         self.dispatch_imports = DispatchImports(begin, self.queue, clock)
 
     async def a_member(self, username: str, *, role: Role = Role.AUTHOR) -> User:

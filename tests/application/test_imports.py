@@ -14,7 +14,7 @@ from application.ports.work import Message
 from domain.actors import Actor, Role
 from domain.errors import ImportNotFound, NotAllowed, StorageFull, TooLarge, Unavailable
 from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState, RowError
-from tests.application.house import MAX_UPLOAD_BYTES, House
+from tests.application.house import MAX_UPLOAD_BYTES, UPLOAD_KEPT, House
 from tests.builders import a_job, an_actor
 
 AUTHOR = an_actor()
@@ -173,3 +173,35 @@ async def test_an_import_outlives_whoever_started_it(house: House, operator: Act
     job = await house.start_import(a_request(), actor=operator)
     await house.delete_user(operator.id, actor=operator)
     assert await house.show_import(job.id, actor=an_actor(Role.ADMIN)) == replace(job, created_by=None)
+
+
+async def test_files_are_swept_when_no_job_needs_them(house: House, operator: Actor) -> None:
+    day = timedelta(days=1)
+    blobs = [await house.receive_upload(chunks(b"x"), actor=operator) for _ in range(6)]
+    _orphan, *named = [blob.key for blob in blobs]
+    jobs = [await house.start_import(replace(a_request(), blob=blob), actor=operator) for blob in blobs[1:]]
+    early, late, running, *_ = jobs
+
+    async def finish(job: ImportJob) -> None:
+        done = (await claimed(house, job)).finished(at=house.clock.now())
+        async with house.store.begin() as work:
+            await work.imports.save(done)
+            await work.commit()
+
+    await finish(early)
+    await claimed(house, running)
+    house.clock.advance(day)
+    assert await house.sweep_uploads() == 0
+    await finish(late)
+    house.clock.advance(timedelta(seconds=1))
+    young = await house.receive_upload(chunks(b"x"), actor=operator)
+    assert await house.sweep_uploads() == 1
+    assert set(house.blobs.files) == {*named, young.key}
+
+    house.clock.advance(UPLOAD_KEPT - day)
+    assert await house.sweep_uploads() == 2
+    assert set(house.blobs.files) == set(named) - {early.blob_key}
+    house.clock.advance(day)
+    assert await house.sweep_uploads() == 1
+    assert set(house.blobs.files) == set(named) - {early.blob_key, late.blob_key}
+    assert (await house.show_import(early.id, actor=operator)).is_finished

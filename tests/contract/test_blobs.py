@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,22 @@ async def test_what_is_deleted_is_gone_and_may_be_deleted_again(blobs: BlobStora
     with pytest.raises(BlobNotFound):
         blobs.open("imports/1")
     assert content(blobs, "imports/2") == b"two"
+
+
+async def test_files_are_told_by_their_age(blobs: BlobStorage) -> None:
+    for key in ("imports/1", "imports/2", "other/3"):
+        await blobs.write(key, chunks(b"one"), limit=10)
+    await blobs.delete("imports/2")
+    minute = timedelta(minutes=1)
+    assert sorted(await blobs.older_than(datetime.now(UTC) + minute)) == ["imports/1", "other/3"]
+    assert await blobs.older_than(datetime.now(UTC) - minute) == []
+    assert await blobs.drop_unfinished(datetime.now(UTC) + minute) == 0
+    assert content(blobs, "imports/1") == b"one"
+
+
+async def test_a_storage_that_was_never_written_to_is_empty(blobs: BlobStorage) -> None:
+    assert await blobs.older_than(datetime.now(UTC)) == []
+    assert await blobs.drop_unfinished(datetime.now(UTC)) == 0
 
 
 @pytest.mark.parametrize("key", ["imports/1", "imports", "../secret", ""])

@@ -248,3 +248,18 @@ async def test_errors_are_of_a_job(adapters: Adapters) -> None:
     async with adapters.begin() as work:
         with pytest.raises(ImportNotFound):
             await work.imports.add_errors(a_job().id, [RowError(1, None, "bad_row", "No.", None)])
+
+
+async def test_files_are_needed_until_their_jobs_are_long_finished(adapters: Adapters) -> None:
+    jobs = [replace(a_job(), blob_key=f"imports/{number}") for number in range(6)]
+    queued, running, early, late, again, _unasked = jobs
+    await adapters.keep(*jobs, replace(a_job(), blob_key=again.blob_key))
+    for job, at in ((early, NOON), (late, NOON + SECOND), (again, NOON)):
+        await save(adapters, (await claim(adapters, job.id)).failed("No.", at=at))
+    await claim(adapters, running.id)
+
+    keys = ["imports/none", *(job.blob_key for job in jobs[:5])]
+    async with adapters.begin() as work:
+        needed = await work.imports.blobs_needed(keys, finished_after=NOON)
+        assert await work.imports.blobs_needed([], finished_after=NOON) == set()
+    assert needed == {job.blob_key for job in (queued, running, late, again)}

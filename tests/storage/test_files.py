@@ -4,8 +4,10 @@ import asyncio
 import errno
 import os
 import resource
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,44 @@ async def test_nothing_is_left_of_an_upload_that_was_cancelled_or_broke_off(tmp_
     with pytest.raises(ConnectionResetError):
         await blobs.write("imports/one", breaking(), limit=2 * MIB)
     assert files_in(tmp_path) == []
+
+
+async def test_nothing_is_left_of_an_upload_that_was_cancelled_when_it_was_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_place, goes_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    sync = os.fsync
+
+    def slow(file: int) -> None:
+        if files_in(tmp_path) == ["files/imports/one"]:
+            loop.call_soon_threadsafe(in_place.set)
+            assert goes_on.wait(10)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    upload = asyncio.create_task(FileBlobs(tmp_path).write("imports/one", chunks_of(b"x"), limit=1))
+    await in_place.wait()
+    upload.cancel()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert files_in(tmp_path) == []
+
+
+async def test_what_a_killed_process_left_half_written_is_dropped_when_it_is_old(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    await blobs.write("imports/one", chunks_of(b"x"), limit=1)
+    day = timedelta(days=1)
+    for name, age in ((".two.part", 2 * day), (".three.part", timedelta()), ("one", 2 * day)):
+        path = tmp_path / "files" / "imports" / name
+        path.touch()
+        written = (datetime.now(UTC) - age).timestamp()
+        os.utime(path, (written, written))
+
+    assert await blobs.older_than(datetime.now(UTC) - day) == ["imports/one"]
+    assert await blobs.drop_unfinished(datetime.now(UTC) - day) == 1
+    assert files_in(tmp_path) == ["files/imports/.three.part", "files/imports/one"]
 
 
 @pytest.mark.parametrize(
