@@ -43,7 +43,8 @@ def import_file(
     """Import a file of users or posts, and show how it goes and which rows failed.
 
     It runs in this process, or is watched where a worker was quicker to take it. Ctrl-C gives it back, to be resumed.
-    Rows that cannot be imported fail alone. It acts as the first administrator.
+    Rows that cannot be imported fail alone. It acts as the first administrator. The file is stored under
+    BYLINE_DATA_DIR, which this command and the workers must share.
 
     Exit codes: 0 no row failed, 3 some did, 1 the import failed, 2 wrong usage or settings, 130 interrupted.
     """

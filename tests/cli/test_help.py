@@ -44,6 +44,10 @@ def test_a_commands_help_has_examples_and_exit_codes(command: str, example: str,
     assert codes in text
 
 
+def test_who_imports_is_told_of_the_folder_to_share() -> None:
+    assert "BYLINE_DATA_DIR, which this command and the workers must share" in " ".join(help_of("import").split())
+
+
 def test_the_version_is_told() -> None:
     result = CliRunner().invoke(app, ["--version"], obj=Adapters())
 
