@@ -106,8 +106,8 @@ class Service:
         return [Refusal(error.line, error.field, error.code) for _, error in errors]
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[WorkerProcess]:
-        """Ready; killed afterwards, where it has not ended by then."""
+    async def worker(self, **changed: str) -> AsyncIterator[WorkerProcess]:
+        """Ready; killed afterwards, where it has not ended by then. `changed` are variables of its environment."""
         environment = {
             "BYLINE_DATABASE_URL": str(self.settings.database_url),
             "BYLINE_REDIS_URL": str(self.settings.redis_url or ""),
@@ -115,6 +115,7 @@ class Service:
             "BYLINE_IMPORT_CHUNK_ROWS": "20",
             "BYLINE_IMPORT_LEASE_S": "1",
             "BYLINE_LOG_FORMAT": "json",
+            **changed,
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")}
         process = await asyncio.create_subprocess_exec(
