@@ -78,7 +78,6 @@ async def test_what_a_row_leaves_open_about_publishing(
         ({"title": " "}, "title", "too_short"),
         ({"title": "T" * 301}, "title", "too_long"),
         ({"title": "a\x00b"}, "title", "bad_character"),
-        ({"content": "\ud800"}, None, "bad_json"),
         ({"content": "a\x00b"}, "content", "bad_character"),
         ({"excerpt": "E" * 2001}, "excerpt", "too_long"),
         ({"tags": ["T" * 61]}, "tags", "too_long"),
@@ -104,6 +103,13 @@ async def test_a_bad_row_fails_alone(place: Place, values: dict[str, object], fi
     assert error.message
     assert error.row == bad
     assert [post.title for post in await place.posts()] == ["After", "Before"]
+
+
+async def test_half_of_a_surrogate_pair_fails_and_is_shown_as_its_escape(place: Place) -> None:
+    job = await place.imported(lines(titled("T", content="\ud800")))
+    (error,) = await place.errors(job.id)
+    assert (error.field, error.code) == (None, "bad_json")
+    assert error.row == titled("T", content="\\ud800")
 
 
 async def test_bytes_that_are_no_row_are_shown_as_text(place: Place) -> None:
