@@ -21,7 +21,8 @@ PROBE_S = 2.0
 GIB = 1024**3
 PLENTY_BYTES = 2 * GIB
 FEW_BYTES = GIB // 4
-NO_SETTINGS = {"BYLINE_UP_WITH_PARENT", "BYLINE_TEST_DATABASE_URL", "BYLINE_TEST_REDIS_URL"}
+NO_SETTINGS = {"BYLINE_UP_WITH_PARENT"}
+OF_THE_TESTS = "BYLINE_TEST_"
 
 
 def python() -> Finding:
@@ -35,7 +36,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Variables that nobody reads: most are misspelt."""
     known = {f"BYLINE_{name.upper()}" for name in Settings.model_fields} | NO_SETTINGS
     for name in sorted(environment):
-        if name.startswith("BYLINE_") and name not in known:
+        if name.startswith("BYLINE_") and not name.startswith(OF_THE_TESTS) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             remedy = f"Did you mean {near[0]}?" if near else "The README lists the settings."
             yield Finding.warning("Settings", f"{name} is no setting.", remedy)

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import structlog
+
 from infrastructure.embedded.errors import EmbeddedError
 from infrastructure.embedded.folder import DataFolder
 from infrastructure.embedded.servers import prepare_servers
@@ -28,6 +30,8 @@ async def up(path: Path, *ports: int) -> None:
 
 
 if __name__ == "__main__":
+    # Standard output is for the one line of JSON.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         asyncio.run(up(Path(sys.argv[1]), *map(int, sys.argv[2:])))
     except EmbeddedError as error:
