@@ -173,6 +173,17 @@ async def test_a_source_has_each_external_id_once(adapters: Adapters, ann: User)
         await adapters.keep(a_post(author=ann.id, source="blog", external_id="1"))
 
 
+async def test_an_external_id_is_free_again_when_its_post_is_deleted(adapters: Adapters, ann: User) -> None:
+    post = a_post(author=ann.id, source="blog", external_id="1")
+    await adapters.keep(post)
+    async with adapters.begin() as work:
+        await work.posts.delete(post.id)
+        await work.posts.add(a_post(author=ann.id, source="blog", external_id="1"))
+        await work.commit()
+    async with adapters.begin() as work:
+        assert len(await work.posts.origins_by_external_id([("blog", "1")])) == 1
+
+
 async def test_an_author_must_exist(adapters: Adapters) -> None:
     nobody = a_user()
     with pytest.raises(UserNotFound, match=str(nobody.id)):
