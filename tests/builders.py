@@ -31,17 +31,6 @@ class FixedClock:
         return self.at
 
 
-class TickingClock(FixedClock):
-    """Each look is `step` after the one before."""
-
-    def __init__(self, at: datetime = NOON, *, step: timedelta = SECOND) -> None:
-        super().__init__(at)
-        self.step = step
-
-    def now(self) -> datetime:
-        return self.advance(self.step)
-
-
 class CountingIds:
     """UUIDv7s (RFC 9562, 5.7) of one instant, counting up from `start`."""
 
