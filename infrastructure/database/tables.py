@@ -253,7 +253,7 @@ import_errors = Table(
     "import_errors",
     metadata,
     Column("import_id", Uuid, primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("line", BigInteger, nullable=False),
     Column("field", Text),
     Column("code", Text, nullable=False),

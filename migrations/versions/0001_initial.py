@@ -248,7 +248,7 @@ def _imports() -> None:
     op.create_table(
         "import_errors",
         sa.Column("import_id", sa.Uuid, nullable=False),
-        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("line", sa.BigInteger, nullable=False),
         sa.Column("field", sa.Text),
         sa.Column("code", sa.Text, nullable=False),

@@ -109,6 +109,8 @@ async def test_a_bad_row_fails_alone_and_is_shown_with_its_line(byline: Byline, 
     assert f'<{following}>; rel="next"' in first.headers["link"]
     rest = (await byline.http.get(following, headers=olga.auth)).json()
     assert ([row["line"] for row in rest["items"]], rest["next_cursor"]) == ([4], None)
+    beyond = await byline.http.get(f"{address}/errors?after={2**63 - 1}", headers=olga.auth)
+    assert (beyond.status_code, beyond.json()["items"]) == (200, [])
 
 
 @pytest.mark.parametrize(
