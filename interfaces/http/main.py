@@ -1,5 +1,6 @@
 """Byline's HTTP interface as an ASGI application, for any server: `uvicorn interfaces.http.main:app`."""
 
+import gc
 from functools import cache
 
 from fastapi import FastAPI
@@ -24,7 +25,16 @@ def _app() -> FastAPI:
     except BadSettings as error:
         raise SystemExit(str(error)) from None
     configure_logging(settings)
-    return app_of(Container(settings=settings), settings)
+    app = app_of(Container(settings=settings), settings)
+    _collect_garbage_seldom()
+    return app
+
+
+def _collect_garbage_seldom() -> None:
+    """A page's rows are hundreds of objects without cycles, and what was imported stays: both are not looked through
+    over and over."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def app_of(container: Container, settings: Settings) -> FastAPI:
