@@ -1,5 +1,6 @@
 """Writing, changing, publishing and deleting posts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from application.ports.services import Clock, Ids, Slugger
@@ -102,19 +103,17 @@ class ChangePost:
         self, post_id: PostId, changes: PostChanges, *, actor: Actor, expected: int | None = None
     ) -> Post:
         now = self.clock.now()
-        async with self.begin() as work:
-            before = _shown(await work.posts.lock(post_id), actor).require_version(expected)
+
+        def changed(before: Post) -> Post:
             slug = None if changes.slug is None else Slug(changes.slug)
             post = before.rewritten(changes.of(before.writing), slug=slug, by=actor, at=now)
             if changes.status is PostStatus.PUBLISHED:
                 post = post.publish(by=actor, at=now)
             elif changes.status is PostStatus.DRAFT:
                 post = post.unpublish(by=actor, at=now)
-            if post == replace(before, updated_at=now):
-                return before
-            saved = await work.posts.save(post)
-            await work.commit()
-        return saved
+            return before if post == replace(before, updated_at=now) else post
+
+        return await _saved(self.begin, post_id, changed, actor=actor, expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +124,10 @@ class PublishPost:
     clock: Clock
 
     async def __call__(self, post_id: PostId, *, actor: Actor, expected: int | None = None) -> Post:
-        async with self.begin() as work:
-            before = _shown(await work.posts.lock(post_id), actor).require_version(expected)
-            post = before.publish(by=actor, at=self.clock.now())
-            if post is before:
-                return before
-            saved = await work.posts.save(post)
-            await work.commit()
-        return saved
+        def changed(before: Post) -> Post:
+            return before.publish(by=actor, at=self.clock.now())
+
+        return await _saved(self.begin, post_id, changed, actor=actor, expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +138,10 @@ class UnpublishPost:
     clock: Clock
 
     async def __call__(self, post_id: PostId, *, actor: Actor, expected: int | None = None) -> Post:
-        async with self.begin() as work:
-            before = _shown(await work.posts.lock(post_id), actor).require_version(expected)
-            post = before.unpublish(by=actor, at=self.clock.now())
-            if post is before:
-                return before
-            saved = await work.posts.save(post)
-            await work.commit()
-        return saved
+        def changed(before: Post) -> Post:
+            return before.unpublish(by=actor, at=self.clock.now())
+
+        return await _saved(self.begin, post_id, changed, actor=actor, expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +156,20 @@ class DeletePost:
             post.require_changeable(by=actor)
             await work.posts.delete(post_id)
             await work.commit()
+
+
+async def _saved(
+    begin: BeginWork, post_id: PostId, change: Callable[[Post], Post], *, actor: Actor, expected: int | None
+) -> Post:
+    """The post as `change` makes it, in one transaction; where that is the post itself, nothing is written."""
+    async with begin() as work:
+        before = _shown(await work.posts.lock(post_id), actor).require_version(expected)
+        post = change(before)
+        if post is before:
+            return before
+        saved = await work.posts.save(post)
+        await work.commit()
+    return saved
 
 
 def _shown(post: Post, actor: Actor) -> Post:
