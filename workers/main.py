@@ -1,7 +1,6 @@
 """The worker: imports, the outbox's relay, and the schedule. `python -m workers.main`, or `byline worker`."""
 
 import asyncio
-import gc
 import signal
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ import uvloop
 
 from application.outbox import START_IMPORT
 from infrastructure.container import Container, running
+from infrastructure.garbage import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.queue.arq import TASK, connect
 from infrastructure.settings import BadSettings, Settings, load_settings
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 async def work(settings: Settings, *, stop: asyncio.Event) -> None:
     """Until `stop` is set: then running imports commit the chunk they are at and give their jobs back."""
     async with running(Container(settings=settings)) as byline:
-        _collect_garbage_seldom()
+        collect_garbage_seldom()
         runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once)
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)
@@ -47,13 +47,6 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
                 await runner.abort()
                 raise
     log.info("worker_stopped")
-
-
-def _collect_garbage_seldom() -> None:
-    """A chunk's rows are thousands of objects without cycles: to look through them over and over takes a quarter of the
-    time of reading them."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def run() -> None:

@@ -1,11 +1,11 @@
 """Byline's HTTP interface as an ASGI application, for any server: `uvicorn interfaces.http.main:app`."""
 
-import gc
 from functools import cache
 
 from fastapi import FastAPI
 
 from infrastructure.container import Container, running
+from infrastructure.garbage import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.settings import BadSettings, Settings, load_settings
 from interfaces.http.app import HttpOptions, create_app
@@ -26,15 +26,8 @@ def _app() -> FastAPI:
         raise SystemExit(str(error)) from None
     configure_logging(settings)
     app = app_of(Container(settings=settings), settings)
-    _collect_garbage_seldom()
+    collect_garbage_seldom()
     return app
-
-
-def _collect_garbage_seldom() -> None:
-    """A page's rows are hundreds of objects without cycles, and what was imported stays: both are not looked through
-    over and over."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def app_of(container: Container, settings: Settings) -> FastAPI:
