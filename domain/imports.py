@@ -1,7 +1,7 @@
 """Import jobs: their states, the count of their rows, and the fence that keeps a worker thought dead from writing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePath
@@ -19,83 +19,188 @@ class ImportKind(StrEnum):
 class ImportFormat(StrEnum):
     CSV = "csv"
     NDJSON = "ndjson"
+    JSON = "json"
+    WXR = "wxr"
+    GHOST = "ghost"
+    STACKEXCHANGE = "stackexchange"
 
     @classmethod
     def of_file_name(cls, name: str | None) -> Self | None:
-        """What the extension says, if it is one of .csv, .ndjson and .jsonl, in any case."""
-        extension = PurePath(name or "").suffix.lower()
+        """What the extension says, if it is one of .csv, .tsv, .ndjson, .jsonl and .json, in any case, before one of .gz
+        and .zst. Others, .xml among them, are told by their content alone."""
+        path = PurePath((name or "").lower())
+        extension = PurePath(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix
         return cls(_FORMATS[extension]) if extension in _FORMATS else None
 
 
-_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_FORMATS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
+_COMPRESSED = frozenset({".gz", ".zst", ".zstd"})
+
+
+class OnConflict(StrEnum):
+    """What becomes of a row that is here from before the job."""
+
+    SKIP = "skip"
+    UPDATE = "update"
+    FAIL = "fail"
+
+
+class Publish(StrEnum):
+    """Which posts are published: those that the file says, none, or all."""
+
+    KEEP = "keep"
+    DRAFT = "draft"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """`columns` says which field a name of the file stands for. `default_author` writes the posts that name nobody, and
+    those whose author is unknown unless `create_authors`. More than `max_errors` failed rows fail the job.
+
+    A `dry_run` goes the same way and tells the same, and changes nothing.
+    """
+
+    kind: ImportKind
+    on_conflict: OnConflict = OnConflict.SKIP
+    dry_run: bool = False
+    create_authors: bool = False
+    default_author: UserId | None = None
+    max_errors: int | None = None
+    publish: Publish = Publish.KEEP
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class ImportState(StrEnum):
+    UPLOADED = "uploaded"
     QUEUED = "queued"
     RUNNING = "running"
+    CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     COMPLETED_WITH_ERRORS = "completed_with_errors"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
-ATTEMPTS_MAX = 5
+FINISHED = frozenset(
+    {ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS, ImportState.FAILED, ImportState.CANCELLED}
+)
+CLAIMED = frozenset({ImportState.RUNNING, ImportState.CANCELLING})
+"""Somebody has it, under a lease."""
 
-FINISHED = frozenset({ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS, ImportState.FAILED})
+ALONE_MAX = 3
+"""So many workers may die on a row that was alone in its chunk; then it is quarantined."""
+DEATHS_MAX = 8
+"""Of workers that came to nothing while a chunk had one row: not even passing it over helps, so the job fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the rows read. The five outcomes add up to `rows_read`."""
+    """What became of the rows read. The five outcomes add up to `rows_read`.
+
+    `reasons` says why rows were skipped, and how many for each reason; they add up to `skipped`.
+    """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     skipped: int = 0
     failed: int = 0
+    authors_created: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def rows_read(self) -> int:
         return self.created + self.updated + self.unchanged + self.skipped + self.failed
 
     def __add__(self, other: "Tally") -> "Tally":
+        reasons = {
+            reason: self.reasons.get(reason, 0) + other.reasons.get(reason, 0)
+            for reason in {**self.reasons, **other.reasons}
+        }
         return Tally(
             self.created + other.created,
             self.updated + other.updated,
             self.unchanged + other.unchanged,
             self.skipped + other.skipped,
             self.failed + other.failed,
+            self.authors_created + other.authors_created,
+            reasons,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where reading goes on: `offset` is the first byte not yet imported, `line` its line, from 1."""
+    """Where reading goes on, as the format's reader understands `offset`: in lines of text the first byte not yet
+    imported, of the text as UTF-8 and decompressed; elsewhere the number of records before.
+
+    `line` is where that is, from 1; `bytes_read` is how much of the stored file that took.
+    """
 
     offset: int = 0
     line: int = 1
+    bytes_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """A row that failed alone. `line` is where it begins, from 1; `row` is the row as it came, secrets masked."""
+    """A row that failed alone. `line` is where it begins, from 1; `row` is the row as it came, secrets masked.
+
+    `place` names it within its file: its line where each record begins a line, else its number, from 1.
+    """
 
     line: int
     field: str | None
     code: str
     message: str
     row: Mapping[str, object] | str | None
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """How carefully the rows after the checkpoint are taken, after a worker died on them.
+
+    At most `chunk_rows` (0: as many as usual) at a time, for the next `rows` rows. `deaths` counts those of a chunk
+    with one row.
+    """
+
+    chunk_rows: int = 0
+    rows: int = 0
+    deaths: int = 0
+
+    def after_death(self, chunk_rows: int) -> Self:
+        """Half of the chunk that somebody died on, `chunk_rows` at most."""
+        size = self.chunk_rows or chunk_rows
+        return replace(self, chunk_rows=max(1, size // 2), rows=size, deaths=self.deaths + 1 if size == 1 else 0)
+
+    def after(self, rows: int) -> Self:
+        """Once `rows` more are written."""
+        left = self.rows - rows
+        return replace(self, rows=left, deaths=0) if left > 0 else type(self)()
+
+    @property
+    def is_quarantine(self) -> bool:
+        """The next row is passed over."""
+        return self.deaths >= ALONE_MAX
+
+    @property
+    def is_hopeless(self) -> bool:
+        return self.deaths >= DEATHS_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """`fence` rises with every claim; a transaction of an older fence must commit nothing.
+    """`fence` rises with every claim; a transaction of an older fence must commit nothing. `revision` rises with every
+    change, whoever makes it.
 
     `file_hash` is the SHA-256 of the file in hex. `bytes_done` never falls; it is `bytes_total` after the last commit.
-    `attempts` counts the claims since the checkpoint last advanced, but for those that somebody gave up in good order.
+    `busy_s` is how long workers have been at it up to the last commit, at `progressed_at`.
+    `parent_id` is the job whose failed rows this one tries again.
     """
 
     id: ImportId
-    kind: ImportKind
+    options: ImportOptions
     format: ImportFormat
     blob_key: str
     file_name: str | None
@@ -111,7 +216,16 @@ class ImportJob:
     error: str | None = None
     fence: int = 0
     lease_until: datetime | None = None
-    attempts: int = 0
+    caution: Caution = Caution()
+    busy_s: float = 0.0
+    progressed_at: datetime | None = None
+    revision: int = 1
+    parent_id: ImportId | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def kind(self) -> ImportKind:
+        return self.options.kind
 
     @property
     def is_finished(self) -> bool:
@@ -119,45 +233,67 @@ class ImportJob:
 
     @property
     def bytes_done(self) -> int:
-        return self.bytes_total if self.succeeded else min(self.checkpoint.offset, self.bytes_total)
+        return self.bytes_total if self.succeeded else min(self.checkpoint.bytes_read, self.bytes_total)
+
+    @property
+    def rows_per_s(self) -> float | None:
+        """Over all the time that workers were at it. None before the first commit."""
+        return self.tally.rows_read / self.busy_s if self.busy_s > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate of bytes so far; None where that is not known yet, 0 where it is finished."""
+        if self.is_finished:
+            return 0.0
+        if self.bytes_done == 0 or self.busy_s <= 0:
+            return None
+        return (self.bytes_total - self.bytes_done) * self.busy_s / self.bytes_done
 
     @property
     def succeeded(self) -> bool:
         return self.state in (ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS)
 
     @property
-    def is_stuck(self) -> bool:
-        """Whoever claimed it before, ATTEMPTS_MAX times, came to nothing and did not say why."""
-        return self.attempts > ATTEMPTS_MAX
+    def has_too_many_errors(self) -> bool:
+        return self.options.max_errors is not None and self.tally.failed > self.options.max_errors
 
     def claimable(self, *, at: datetime) -> bool:
-        """Queued, or running under a lease that has run out."""
+        """Queued, or somebody's whose lease has run out."""
         expired = self.lease_until is None or self.lease_until <= at
-        return self.state is ImportState.QUEUED or (self.state is ImportState.RUNNING and expired)
+        return self.state is ImportState.QUEUED or (self.state in CLAIMED and expired)
 
-    def claimed(self, *, at: datetime, lease: timedelta) -> Self:
-        """Running, under the next fence. Raises WrongState, unless it is claimable."""
+    def claimed(self, *, at: datetime, lease: timedelta, chunk_rows: int) -> Self:
+        """Running (or still cancelling), under the next fence. Where somebody had it and came to nothing, the chunk they
+        may have died on is halved; `chunk_rows` is the usual size. Raises WrongState, unless it is claimable."""
         if not self.claimable(at=at):
             raise WrongState(f"The import is {self.state}, and cannot be claimed.")
+        is_reclaim = self.state in CLAIMED
         return replace(
             self,
-            state=ImportState.RUNNING,
+            state=self.state if is_reclaim else ImportState.RUNNING,
             started_at=self.started_at or at,
+            progressed_at=at,
             fence=self.fence + 1,
             lease_until=at + lease,
-            attempts=self.attempts + 1,
+            caution=self.caution.after_death(chunk_rows) if is_reclaim else self.caution,
         )
 
-    def advanced(self, rows: Tally, checkpoint: Checkpoint) -> Self:
-        return replace(self, tally=self.tally + rows, checkpoint=checkpoint, attempts=0)
+    def advanced(self, rows: Tally, checkpoint: Checkpoint, *, at: datetime) -> Self:
+        busy = (at - self.progressed_at).total_seconds() if self.progressed_at else 0.0
+        return replace(
+            self,
+            tally=self.tally + rows,
+            checkpoint=replace(checkpoint, bytes_read=max(checkpoint.bytes_read, self.checkpoint.bytes_read)),
+            caution=self.caution.after(rows.rows_read),
+            busy_s=self.busy_s + max(busy, 0.0),
+            progressed_at=at,
+        )
 
-    def released(self) -> Self:
-        """Given back by its worker, for anybody to go on with from the checkpoint."""
-        return replace(self.excused(), state=ImportState.QUEUED, lease_until=None)
-
-    def excused(self) -> Self:
-        """The claim does not count as an attempt: what ended it is no fault of the file's."""
-        return replace(self, attempts=max(self.attempts - 1, 0))
+    def released(self, *, at: datetime) -> Self:
+        """Given back by its worker, for anybody to go on with from the checkpoint; cancelled where that was asked."""
+        if self.state is ImportState.CANCELLING:
+            return self.stopped(at=at)
+        return replace(self, state=ImportState.QUEUED, lease_until=None)
 
     def finished(self, *, at: datetime) -> Self:
         state = ImportState.COMPLETED_WITH_ERRORS if self.tally.failed else ImportState.SUCCEEDED
@@ -166,3 +302,35 @@ class ImportJob:
     def failed(self, reason: str, *, at: datetime) -> Self:
         """The job as a whole cannot go on; what was committed stays, and is counted."""
         return replace(self, state=ImportState.FAILED, error=reason, finished_at=at, lease_until=None)
+
+    def cancelled(self, *, at: datetime) -> Self:
+        """At once where nobody has it, else as soon as its worker is done with its chunk; itself where that was asked
+        before. What was committed stays. Raises WrongState where it has finished."""
+        if self.state in (ImportState.CANCELLED, ImportState.CANCELLING):
+            return self
+        if self.is_finished:
+            raise WrongState(f"The import is {self.state}: there is nothing left to cancel.")
+        if self.state is ImportState.RUNNING:
+            return replace(self, state=ImportState.CANCELLING)
+        return self.stopped(at=at)
+
+    def stopped(self, *, at: datetime) -> Self:
+        """By its worker, which was asked to cancel."""
+        return replace(self, state=ImportState.CANCELLED, finished_at=at, lease_until=None)
+
+    def resumed(self) -> Self:
+        """Queued, to go on from its checkpoint, where it was uploaded alone, was cancelled or failed; itself where it is
+        queued. Raises WrongState."""
+        if self.state is ImportState.QUEUED:
+            return self
+        if self.state not in (ImportState.UPLOADED, ImportState.CANCELLED, ImportState.FAILED):
+            raise WrongState(f"The import is {self.state}: only one that was cancelled or has failed goes on.")
+        return replace(self, state=ImportState.QUEUED, error=None, finished_at=None, caution=Caution())
+
+    def require_retriable(self) -> Self:
+        """Itself, where it has finished with failed rows. Raises WrongState."""
+        if not self.is_finished:
+            raise WrongState(f"The import is {self.state}: rows can be tried again once it has finished.")
+        if not self.tally.failed:
+            raise WrongState("No row of the import failed: there is nothing to try again.")
+        return self

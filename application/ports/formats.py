@@ -13,66 +13,137 @@ from domain.posts import ContentFormat, PostStatus, PostType
 
 
 @dataclass(slots=True)
-class PostRow:
-    """`author` is a username or an email address; in CSV, tags are joined by `|`.
+class AuthorRow:
+    """What an archive says of an author, for `create_authors`."""
 
-    Without a status it is published where it has a `published_at`, else a draft.
+    username: str
+    email: str | None = None
+    display_name: str = ""
+
+
+@dataclass(slots=True)
+class PostRow:
+    """None stands for what the file does not say; an update leaves that as it is.
+
+    `author` is a username or an email address, or any other name that an archive has for them; in CSV, tags are joined
+    by `|`. A new post without a status is published where it has a `published_at`, else a draft.
     """
 
     title: str
-    author: str
+    author: str | None = None
     slug: str | None = None
-    content: str = ""
-    content_format: ContentFormat = ContentFormat.MARKDOWN
+    content: str | None = None
+    content_format: ContentFormat | None = None
     excerpt: str | None = None
-    tags: tuple[str, ...] = ()
-    type: PostType = PostType.POST
+    tags: tuple[str, ...] | None = None
+    type: PostType | None = None
     status: PostStatus | None = None
     published_at: datetime | None = None
-    views: int = 0
+    views: int | None = None
     source: str | None = None
     external_id: str | None = None
+    details: AuthorRow | None = None
+    """Of its author; never a column."""
 
 
 @dataclass(slots=True)
 class UserRow:
+    """`password_hash` is one of argon2 or bcrypt, in its usual form."""
+
     username: str
     email: str
-    display_name: str = ""
-    bio: str = ""
+    display_name: str | None = None
+    bio: str | None = None
     website: str | None = None
-    role: str = "author"
+    role: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
+    """Why a record is no row: it fails alone."""
+
     field: str | None
     code: str
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class RowSkip:
+    """A record that is read and counted, and not imported by rule: `reason` names the rule (`comment`, `attachment`)."""
+
+    reason: str
+
+
 @dataclass(slots=True)
 class Record:
-    """One record of a file, from `line` (of the text, from 1) to `next`, where the following one begins.
+    """One record of a file, which begins in `line` (from 1) of the decompressed text.
 
-    `parsed` is the row, or why it is none. `raw` is the record as it came: what a row error shows.
+    `place` names it within its file, and rises: its line where each record begins a line of its own, else its number,
+    from 1. The record after it is at (`end`, `end_line`), a checkpoint's `offset` and `line`.
+
+    `parsed` is the row, or why it is none. `raw` is the record as it came: what a row error shows. A span of damage is
+    one record, whose problem says where reading went on.
     """
 
     line: int
-    next: Checkpoint
-    parsed: PostRow | UserRow | RowProblem
+    place: int
+    end: int
+    end_line: int
+    parsed: PostRow | UserRow | RowProblem | RowSkip
     raw: Mapping[str, object] | bytes
 
 
-class Reader(Protocol):
-    def __call__(self, file: BinaryIO, kind: ImportKind, *, start: Checkpoint, max_row_bytes: int) -> Iterator[Record]:
-        """Blocking, in bounded memory. A record that cannot be read is a RowProblem, and reading goes on after it.
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """`max_row_bytes` of one record, and of one field. `max_text_bytes` of a file once it is decompressed, and
+    `max_ratio` of that to the file itself (beyond the first MiB of text)."""
 
-        Raises InvalidValue when the file as a whole is not of this format (a CSV without the columns it needs).
-        """
+    max_row_bytes: int
+    max_text_bytes: int = 2**40
+    max_ratio: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileShape:
+    """What a reader must know of a file. `columns` says which field a name of the file stands for."""
+
+    kind: ImportKind
+    limits: ReadLimits
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reading(Protocol):
+    """The records of a file from a checkpoint on. Blocking, in bounded memory.
+
+    A record that cannot be read is a RowProblem, and reading goes on after it. Iterating raises InvalidValue when the
+    file as a whole is not of this format (a CSV without the columns it needs), and TooLarge past the limits of `shape`.
+    """
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the stored file the records so far took; it never falls."""
         ...
 
 
-class Readers(Protocol):
-    def of(self, name: ImportFormat) -> Reader: ...
+class Reader(Protocol):
+    """Of one format."""
+
+    def __call__(self, file: BinaryIO, shape: FileShape, *, start: Checkpoint) -> Reading:
+        """`file` is seekable; gzip and zstd are looked through. `start` is a checkpoint of the same file and format."""
+        ...
+
+
+class Formats(Protocol):
+    def recognise(self, file: BinaryIO, *, file_name: str | None, limits: ReadLimits) -> ImportFormat:
+        """By the beginning of the file, compressed or not, and by its name only where that leaves it open. Blocking.
+
+        Raises InvalidValue for what is no format that is known or cannot be decompressed, TooLarge for what is seen to
+        grow past the limits.
+        """
+        ...
+
+    def reader(self, name: ImportFormat) -> Reader: ...
