@@ -1,15 +1,21 @@
 """Bulk imports from the outside: receive a file, queue a job, tell how it goes. `import_runs` is the inside."""
 
-from collections.abc import AsyncIterable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from uuid import UUID
 
 from application.outbox import START_IMPORT
+from application.ports.formats import Formats, ReadLimits
+from application.ports.repositories import ImportQuery
 from application.ports.services import Blob, BlobStorage, Clock, Ids, JobQueue
-from application.ports.work import BeginWork, Message
+from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.actors import Actor
-from domain.ids import ImportId, MessageId
-from domain.imports import ImportFormat, ImportJob, ImportKind, RowError
+from domain.errors import IdempotencyKeyReused, InvalidValue, UserNotFound
+from domain.ids import ImportId, MessageId, UserId
+from domain.imports import ImportFormat, ImportJob, ImportOptions, ImportState, OnConflict, Publish, RowError
 
 # Long after the last upload whose job is still to be queued.
 _ORPHANED = timedelta(days=1)
@@ -40,49 +46,82 @@ class DiscardUpload:
 
 @dataclass(frozen=True, slots=True)
 class NewImport:
-    """`detached`: left to the worker, which is woken; else the caller runs it."""
+    """`format` None: as the content tells. `default_author` is a username, an email address or an id.
+
+    `detached`: left to the worker, which is woken; else the caller runs it. Unless `started`, it waits to be resumed.
+    A client that names the same `idempotency_key` again gets the job that it made.
+    """
 
     blob: Blob
-    kind: ImportKind
-    format: ImportFormat
+    options: ImportOptions
+    format: ImportFormat | None = None
     file_name: str | None = None
+    default_author: str | None = None
     detached: bool = True
+    started: bool = True
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`is_replay`: the same request was made before, and made this job; its file of now was discarded."""
+
+    job: ImportJob
+    is_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StartImport:
     """A queued job. Waking the worker must happen, so it is in the outbox; the try after the commit saves the wait.
 
-    Raises NotAllowed.
+    Raises NotAllowed; InvalidValue for a file of no known format and for an unknown default author; TooLarge for one
+    that grows past the limits as it is decompressed; IdempotencyKeyReused.
     """
 
     begin: BeginWork
+    blobs: BlobStorage
+    formats: Formats
     queue: JobQueue
     clock: Clock
     ids: Ids
+    limits: ReadLimits
 
-    async def __call__(self, request: NewImport, *, actor: Actor) -> ImportJob:
+    async def __call__(self, request: NewImport, *, actor: Actor) -> Started:
         actor.require_operator()
-        now = self.clock.now()
+        blob = request.blob
+        async with self.begin() as work:
+            author = await _author(work, request.default_author)
         job = ImportJob(
             id=ImportId(self.ids.next()),
-            kind=request.kind,
-            format=request.format,
-            blob_key=request.blob.key,
+            options=replace(request.options, default_author=author),
+            format=request.format or await asyncio.to_thread(self._recognised, blob, request.file_name),
+            blob_key=blob.key,
             file_name=request.file_name,
-            file_hash=request.blob.sha256,
-            bytes_total=request.blob.size,
+            file_hash=blob.sha256,
+            bytes_total=blob.size,
             created_by=actor.id,
-            created_at=now,
+            created_at=self.clock.now(),
+            state=ImportState.QUEUED if request.started else ImportState.UPLOADED,
+            idempotency_key=request.idempotency_key,
         )
         async with self.begin() as work:
+            if job.idempotency_key is not None:
+                await work.imports.lock_key(actor.id, job.idempotency_key)
+                made = await work.imports.find_by_key(actor.id, job.idempotency_key)
+                if made is not None:
+                    if (made.file_hash, made.options, made.format) != (job.file_hash, job.options, job.format):
+                        raise IdempotencyKeyReused
+                    await self.blobs.delete(blob.key)
+                    return Started(made, is_replay=True)
             await work.imports.add(job)
-            if request.detached:
-                key = str(job.id)
-                await work.outbox.add(Message(MessageId(self.ids.next()), START_IMPORT, {"import_id": key}, now))
-                work.after_commit(lambda: self.queue.wake(START_IMPORT, key))
+            if request.detached and request.started:
+                await wake_worker(work, job, self.queue, self.ids, self.clock)
             await work.commit()
-        return job
+        return Started(job)
+
+    def _recognised(self, blob: Blob, file_name: str | None) -> ImportFormat:
+        with self.blobs.open(blob.key) as file:
+            return self.formats.recognise(file, file_name=file_name, limits=self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +142,120 @@ class ListImports:
 
     begin: BeginWork
 
-    async def __call__(self, *, limit: int, before: ImportId | None, actor: Actor) -> list[ImportJob]:
+    async def __call__(self, query: ImportQuery, *, actor: Actor) -> list[ImportJob]:
         actor.require_operator()
         async with self.begin() as work:
-            return await work.imports.newest(limit, before=before)
+            return await work.imports.newest(query)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchImport:
+    """The job as it is, then whenever it has changed, until it has finished; only as it is after revision `after`.
+
+    Raises NotAllowed, ImportNotFound, at the first step.
+    """
+
+    begin: BeginWork
+    every_s: float = 0.25
+
+    async def __call__(self, import_id: ImportId, *, after: int = 0, actor: Actor) -> AsyncIterator[ImportJob]:
+        actor.require_operator()
+        while True:
+            async with self.begin() as work:
+                job = await work.imports.get(import_id)
+            if job.revision > after:
+                after = job.revision
+                yield job
+            if job.is_finished:
+                return
+            await asyncio.sleep(self.every_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelImport:
+    """Raises NotAllowed, ImportNotFound, WrongState."""
+
+    begin: BeginWork
+    clock: Clock
+
+    async def __call__(self, import_id: ImportId, *, actor: Actor) -> ImportJob:
+        actor.require_operator()
+        async with self.begin() as work:
+            job = (await work.imports.lock(import_id)).cancelled(at=self.clock.now())
+            job = await work.imports.change(job)
+            await work.commit()
+        return job
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeImport:
+    """Go on from the checkpoint. Raises NotAllowed, ImportNotFound, WrongState."""
+
+    begin: BeginWork
+    queue: JobQueue
+    clock: Clock
+    ids: Ids
+
+    async def __call__(self, import_id: ImportId, *, actor: Actor) -> ImportJob:
+        actor.require_operator()
+        async with self.begin() as work:
+            job = await work.imports.change((await work.imports.lock(import_id)).resumed())
+            await wake_worker(work, job, self.queue, self.ids, self.clock)
+            await work.commit()
+        return job
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOptions:
+    """What is done otherwise than by the parent; None: as it did."""
+
+    on_conflict: OnConflict | None = None
+    dry_run: bool | None = None
+    create_authors: bool | None = None
+    default_author: str | None = None
+    publish: Publish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryImport:
+    """A new job over the rows of the same file that failed. Raises NotAllowed, ImportNotFound, WrongState; InvalidValue
+    for an unknown default author; BlobNotFound where the file was kept no longer."""
+
+    begin: BeginWork
+    blobs: BlobStorage
+    queue: JobQueue
+    clock: Clock
+    ids: Ids
+
+    async def __call__(self, import_id: ImportId, request: RetryOptions, *, actor: Actor) -> ImportJob:
+        actor.require_operator()
+        async with self.begin() as work:
+            parent = (await work.imports.get(import_id)).require_retriable()
+            (await asyncio.to_thread(partial(self.blobs.open, parent.blob_key))).close()
+            changes = {
+                "on_conflict": request.on_conflict,
+                "dry_run": request.dry_run,
+                "create_authors": request.create_authors,
+                "default_author": await _author(work, request.default_author),
+                "publish": request.publish,
+            }
+            options = replace(parent.options, **{name: value for name, value in changes.items() if value is not None})
+            job = ImportJob(
+                id=ImportId(self.ids.next()),
+                options=options,
+                format=parent.format,
+                blob_key=parent.blob_key,
+                file_name=parent.file_name,
+                file_hash=parent.file_hash,
+                bytes_total=parent.bytes_total,
+                created_by=actor.id,
+                created_at=self.clock.now(),
+                parent_id=parent.id,
+            )
+            await work.imports.add(job)
+            await wake_worker(work, job, self.queue, self.ids, self.clock)
+            await work.commit()
+        return job
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +274,58 @@ class ListImportErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportImportErrors:
+    """The rows that failed as a file, CSV or NDJSON, that can be mended and imported: in pieces, of any number of rows.
+
+    Raises NotAllowed, ImportNotFound, at the first step.
+    """
+
+    begin: BeginWork
+    formats: Formats
+    batch: int = 200
+
+    async def __call__(self, import_id: ImportId, form: ImportFormat, *, actor: Actor) -> AsyncIterator[bytes]:
+        actor.require_operator()
+        write = self.formats.error_writer(form)
+        async with self.begin() as work:
+            await work.imports.get(import_id)
+        yield write.head
+        after = 0
+        while True:
+            async with self.begin() as work:
+                found = await work.imports.errors(import_id, after=after, limit=self.batch)
+            if not found:
+                return
+            after = found[-1][0]
+            yield write([error for _, error in found])
+
+
+async def wake_worker(work: UnitOfWork, job: ImportJob, queue: JobQueue, ids: Ids, clock: Clock) -> None:
+    """Once `work` is committed."""
+    key = str(job.id)
+    await work.outbox.add(Message(MessageId(ids.next()), START_IMPORT, {"import_id": key}, clock.now()))
+    work.after_commit(lambda: queue.wake(START_IMPORT, key))
+
+
+async def _author(work: UnitOfWork, named: str | None) -> UserId | None:
+    """Raises InvalidValue."""
+    if named is None:
+        return None
+    user = await work.users.find_by_login(named)
+    if user is None:
+        try:
+            user = await work.users.get(UserId(UUID(named)))
+        except (ValueError, UserNotFound):
+            raise InvalidValue(
+                "default_author", "Nobody has this username, email address or id.", code="unknown_author"
+            ) from None
+    return user.id
+
+
+@dataclass(frozen=True, slots=True)
 class SweepUploads:
-    """Deletes the files of jobs that finished longer than `kept` ago, and, a day after they were written, those that no
-    job names. Their jobs stay."""
+    """Deletes the files and the row errors of jobs that finished longer than `kept` ago, and, a day after they were
+    written, files that no job names. The jobs stay."""
 
     begin: BeginWork
     blobs: BlobStorage
@@ -136,7 +334,7 @@ class SweepUploads:
     batch: int = 1_000
 
     async def __call__(self) -> int:
-        """How many were deleted."""
+        """How many files were deleted."""
         now = self.clock.now()
         swept = await self.blobs.drop_unfinished(now - _ORPHANED)
         old = await self.blobs.older_than(now - _ORPHANED)
@@ -148,7 +346,12 @@ class SweepUploads:
                 if key not in needed:
                     await self.blobs.delete(key)
                     swept += 1
-        return swept
+        while True:
+            async with self.begin() as work:
+                deleted = await work.imports.delete_errors(finished_before=now - self.kept, limit=self.batch)
+                await work.commit()
+            if deleted < self.batch:
+                return swept
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,19 @@ from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessio
 from application.health import CheckHealth
 from application.import_runs import RunImport
 from application.imports import (
+    CancelImport,
     DiscardUpload,
     DispatchImports,
+    ExportImportErrors,
     ListImportErrors,
     ListImports,
     ReceiveUpload,
+    ResumeImport,
+    RetryImport,
     ShowImport,
     StartImport,
     SweepUploads,
+    WatchImport,
 )
 from application.outbox import RelayOutbox
 from application.pages import Pages, SiteShape
@@ -54,7 +59,12 @@ class UseCases:
     start_import: StartImport
     show_import: ShowImport
     list_imports: ListImports
+    watch_import: WatchImport
+    cancel_import: CancelImport
+    resume_import: ResumeImport
+    retry_import: RetryImport
     list_import_errors: ListImportErrors
+    export_import_errors: ExportImportErrors
     run_import: RunImport
     dispatch_imports: DispatchImports
     sweep_uploads: SweepUploads

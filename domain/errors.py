@@ -121,6 +121,15 @@ class WrongState(Conflict):
     """The thing is not in a state in which this can be done."""
 
 
+class IdempotencyKeyReused(BylineError):
+    """The key came before, with another request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another file or other options; use a new one for this import."
+        )
+
+
 class VersionMismatch(BylineError):
     """The caller expected another version than the stored one, `current` (None where it is unknown)."""
 

@@ -3,12 +3,12 @@
 Rows and records are made by the million, and are not frozen: that would cost more time than reading them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from domain.imports import Checkpoint, ImportFormat, ImportKind
+from domain.imports import Checkpoint, ImportFormat, ImportKind, RowError
 from domain.posts import ContentFormat, PostStatus, PostType
 
 
@@ -137,6 +137,17 @@ class Reader(Protocol):
         ...
 
 
+class ErrorWriter(Protocol):
+    """Rows that failed, as a file with `line field code message row` that can be mended and imported."""
+
+    @property
+    def head(self) -> bytes:
+        """What the file begins with."""
+        ...
+
+    def __call__(self, errors: Sequence[RowError]) -> bytes: ...
+
+
 class Formats(Protocol):
     def recognise(self, file: BinaryIO, *, file_name: str | None, limits: ReadLimits) -> ImportFormat:
         """By the beginning of the file, compressed or not, and by its name only where that leaves it open. Blocking.
@@ -147,3 +158,7 @@ class Formats(Protocol):
         ...
 
     def reader(self, name: ImportFormat) -> Reader: ...
+
+    def error_writer(self, name: ImportFormat) -> ErrorWriter:
+        """Of CSV or NDJSON. Its files are recognised as that, and read as the rows that they hold."""
+        ...

@@ -5,22 +5,57 @@ returns it with the next one, and raises StaleVersion where another save came be
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from domain.accounts import Account
 from domain.ids import ImportId, PostId, SessionId, UserId
-from domain.imports import ImportJob, RowError
-from domain.posts import Post
+from domain.imports import ImportJob, ImportKind, ImportState, RowError
+from domain.posts import ContentFormat, Post, PostStatus, PostType
 from domain.sessions import RefreshToken, Session
 from domain.users import User
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedPost:
-    """A post as an import adds it, with the views it brings along."""
+Id = TypeVar("Id", UserId, PostId)
 
-    post: Post
+
+@dataclass(slots=True)
+class ImportedPost:
+    """A new post as an import adds it, with the views it brings along: as `Post` and `Writing` say, whose rules it was
+    held to. Made by the million, so it is flat and not frozen."""
+
+    id: PostId
+    author_id: UserId
+    slug: str
+    title: str
+    content: str
+    content_format: ContentFormat
+    excerpt: str | None
+    tags: tuple[str, ...]
+    type: PostType
+    status: PostStatus
+    published_at: datetime | None
+    source: str | None
+    external_id: str | None
     views: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[Id]):
+    """Whatever an import finds there. `origin` is the import that made it, if one did."""
+
+    id: Id
+    origin: ImportId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportQuery:
+    """Of those made before `before`; None: any."""
+
+    limit: int
+    before: ImportId | None = None
+    state: ImportState | None = None
+    kind: ImportKind | None = None
+    parent_id: ImportId | None = None
 
 
 class UserRepository(Protocol):
@@ -52,12 +87,16 @@ class UserRepository(Protocol):
         """With the profile and the sessions. Raises UserHasPosts where posts name the user."""
         ...
 
-    async def ids_by_login(self, logins: Collection[str]) -> dict[str, UserId]:
+    async def stored_by_login(self, logins: Collection[str]) -> dict[str, Stored[UserId]]:
         """Of those `logins` (usernames or email addresses, in lower case) that somebody has, whose they are."""
         ...
 
-    async def origins_by_login(self, logins: Collection[str]) -> dict[str, ImportId | None]:
-        """Of those `logins` (in lower case) that somebody has, the import that made the user."""
+    async def lock_many(self, user_ids: Collection[UserId]) -> list[User]:
+        """In id order, so that opposite imports cannot deadlock; without those that are gone."""
+        ...
+
+    async def save_profiles(self, users: Sequence[User]) -> None:
+        """Set-wise, after `lock_many`: profiles and `updated_at`, each under the next version."""
         ...
 
     async def add_many(self, users: Sequence[User], accounts: Sequence[Account], *, origin: ImportId) -> None:
@@ -96,16 +135,26 @@ class PostRepository(Protocol):
 
     async def exist_by_author(self, author_id: UserId) -> bool: ...
 
-    async def origins_by_slug(self, slugs: Collection[str]) -> dict[str, ImportId | None]:
-        """Of those `slugs` that a post has, the import that made the post."""
+    async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:
+        """Of those `slugs` that a post has, which one."""
         ...
 
-    async def origins_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], ImportId | None]:
-        """Of those (source, external_id) that a post has, the import that made the post."""
+    async def stored_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored[PostId]]:
+        """Of those (source, external_id) that a post has, which one."""
         ...
 
-    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId) -> None:
-        """Set-wise, through COPY where there is one; none of the slugs and external ids may be taken."""
+    async def lock_many(self, post_ids: Collection[PostId]) -> list[Post]:
+        """In id order, so that opposite imports cannot deadlock; without those that are gone."""
+        ...
+
+    async def save_many(self, posts: Sequence[Post]) -> None:
+        """Set-wise, after `lock_many`: all but id, `created_at`, source and external id, each under the next version.
+
+        Raises SlugTaken, UserNotFound."""
+        ...
+
+    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
+        """Set-wise, through COPY where there is one, created `at`. Raises SlugTaken, ExternalIdTaken, UserNotFound."""
         ...
 
 
@@ -158,12 +207,18 @@ class ImportRepository(Protocol):
         """Raises ImportNotFound."""
         ...
 
-    async def newest(self, limit: int, *, before: ImportId | None = None) -> list[ImportJob]:
-        """Newest first, of those made before `before`."""
+    async def newest(self, query: ImportQuery) -> list[ImportJob]:
+        """Newest first."""
+        ...
+
+    async def find_by_key(self, created_by: UserId, idempotency_key: str) -> ImportJob | None: ...
+
+    async def lock_key(self, created_by: UserId, idempotency_key: str) -> None:
+        """Nobody else passes it for this key until the end of the transaction."""
         ...
 
     async def claimable(self, limit: int, *, at: datetime) -> list[ImportId]:
-        """Queued jobs and those whose lease has run out by `at`, oldest first."""
+        """Those that are claimable at `at`, oldest first."""
         ...
 
     async def blobs_needed(self, keys: Collection[str], *, finished_after: datetime) -> set[str]:
@@ -176,8 +231,13 @@ class ImportRepository(Protocol):
         """State, fence and lease, after `lock`. Ends the transactions that still hold the job under an older fence."""
         ...
 
+    async def change(self, job: ImportJob) -> ImportJob:
+        """State, error, caution and times, after `lock`, by others than its worker; with its next revision."""
+        ...
+
     async def hold(self, job: ImportJob) -> None:
-        """Lock the job under its fence, as the first statement of each of its transactions. Raises LeaseLost."""
+        """Lock the job under its fence, as the first statement of each of its transactions: it is running or cancelling,
+        and may become the one from the other meanwhile. Raises LeaseLost."""
         ...
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:
@@ -185,7 +245,8 @@ class ImportRepository(Protocol):
         ...
 
     async def save(self, job: ImportJob) -> None:
-        """Progress, state and times, after `hold`."""
+        """Progress and times, after `hold`, under the next revision; and its state once its worker has let go of it:
+        whether a claimed job runs on is for others to say. Raises LeaseLost."""
         ...
 
     async def add_errors(self, import_id: ImportId, errors: Sequence[RowError]) -> None: ...
@@ -193,3 +254,21 @@ class ImportRepository(Protocol):
     async def errors(self, import_id: ImportId, *, after: int, limit: int) -> Sequence[tuple[int, RowError]]:
         """In file order, each with its number, from 1; those of a greater number than `after`."""
         ...
+
+    async def error_places(self, import_id: ImportId, *, after: int, limit: int) -> list[int]:
+        """Of the rows that failed, each once, rising; those above `after`."""
+        ...
+
+    async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
+        """Of jobs that finished before then, at most `limit` of them; how many."""
+        ...
+
+    async def add_marks(self, import_id: ImportId, marks: Collection[bytes]) -> None:
+        """Remember them with the job, each once: what it has met or would have made."""
+        ...
+
+    async def marks_among(self, import_id: ImportId, marks: Collection[bytes]) -> set[bytes]:
+        """Those of `marks` that the job has."""
+        ...
+
+    async def delete_marks(self, import_id: ImportId) -> None: ...

@@ -69,6 +69,10 @@ class UnitOfWork(Protocol):
     @property
     def outbox(self) -> Outbox: ...
 
+    def rehearsal(self) -> AbstractAsyncContextManager[None]:
+        """What is written within is undone at its end, and the transaction goes on."""
+        ...
+
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
         """Run `step` after the commit, with the connection given back. Best effort: a failure is logged, not raised."""
         ...
