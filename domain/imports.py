@@ -26,8 +26,8 @@ class ImportFormat(StrEnum):
 
     @classmethod
     def of_file_name(cls, name: str | None) -> Self | None:
-        """What the extension says, if it is one of .csv, .tsv, .ndjson, .jsonl and .json, in any case, before one of .gz
-        and .zst. Others, .xml among them, are told by their content alone."""
+        """What the extension says, if it is one of .csv, .tsv, .ndjson, .jsonl and .json, in any case, also before .gz
+        or .zst. Others, .xml among them, are told by their content alone."""
         path = PurePath((name or "").lower())
         extension = PurePath(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix
         return cls(_FORMATS[extension]) if extension in _FORMATS else None
@@ -263,8 +263,8 @@ class ImportJob:
         return self.state is ImportState.QUEUED or (self.state in CLAIMED and expired)
 
     def claimed(self, *, at: datetime, lease: timedelta, chunk_rows: int) -> Self:
-        """Running (or still cancelling), under the next fence. Where somebody had it and came to nothing, the chunk they
-        may have died on is halved; `chunk_rows` is the usual size. Raises WrongState, unless it is claimable."""
+        """Running (or still cancelling), under the next fence. Where somebody had it and came to nothing, the chunk
+        they may have died on is halved; `chunk_rows` is the usual size. Raises WrongState, unless it is claimable."""
         if not self.claimable(at=at):
             raise WrongState(f"The import is {self.state}, and cannot be claimed.")
         is_reclaim = self.state in CLAIMED
@@ -319,7 +319,7 @@ class ImportJob:
         return replace(self, state=ImportState.CANCELLED, finished_at=at, lease_until=None)
 
     def resumed(self) -> Self:
-        """Queued, to go on from its checkpoint, where it was uploaded alone, was cancelled or failed; itself where it is
+        """Queued, to go on from its checkpoint, where it was only uploaded, was cancelled or failed; itself where it is
         queued. Raises WrongState."""
         if self.state is ImportState.QUEUED:
             return self

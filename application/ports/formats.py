@@ -71,7 +71,7 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class RowSkip:
-    """A record that is read and counted, and not imported by rule: `reason` names the rule (`comment`, `attachment`)."""
+    """A record that is read and counted, and by rule not imported: `reason` names the rule (`comment`, `attachment`)."""
 
     reason: str
 

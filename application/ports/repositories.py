@@ -14,7 +14,6 @@ from domain.posts import ContentFormat, Post, PostStatus, PostType
 from domain.sessions import RefreshToken, Session
 from domain.users import User
 
-
 Id = TypeVar("Id", UserId, PostId)
 
 
@@ -236,8 +235,8 @@ class ImportRepository(Protocol):
         ...
 
     async def hold(self, job: ImportJob) -> None:
-        """Lock the job under its fence, as the first statement of each of its transactions: it is running or cancelling,
-        and may become the one from the other meanwhile. Raises LeaseLost."""
+        """Lock the job under its fence, as the first statement of each of its transactions: it is running or
+        cancelling, and may become the latter meanwhile. Raises LeaseLost."""
         ...
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:

@@ -28,6 +28,12 @@ class Slugger(Protocol):
         ...
 
 
+class HtmlCleaner(Protocol):
+    def __call__(self, html: str) -> str:
+        """Without scripts, styles, event handlers and all else that could act in a reader's browser."""
+        ...
+
+
 class PasswordHasher(Protocol):
     """Slow by purpose; never on the event loop. Raises Busy when too many wait."""
 
