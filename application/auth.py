@@ -80,7 +80,7 @@ class SignIn:
         return user
 
     async def _renewed(self, user: User, password: str) -> str | None:
-        """The password's hash under today's parameters, where the one that is stored was made under weaker ones."""
+        """The password's hash as it is made today, where the one that is stored was made otherwise."""
         is_outdated = user.password_hash is not None and self.hasher.is_outdated(user.password_hash)
         return await self.hasher.hash(password) if is_outdated else None
 

@@ -1,6 +1,7 @@
 """Users, their profiles, and who may change what of them."""
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +21,14 @@ URL_MAX = 2_000
 PASSWORD_MIN = 8
 PASSWORD_MAX = 256
 
+# What one verification may cost: about a second, and 256 MiB.
+ARGON2_MEMORY_MAX_KIB = 2**18
+ARGON2_PASSES_MAX = 64
+ARGON2_LANES_MAX = 16
+ARGON2_WORK_MAX_KIB = 2**20
+"""Memory times passes."""
+BCRYPT_COST_MAX = 14
+
 USERNAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,38}[A-Za-z0-9_])?$"
 _USERNAME = re.compile(USERNAME_PATTERN)
 _DELETED = "deleted-"
@@ -27,6 +36,12 @@ _DELETED = "deleted-"
 _EMAIL = re.compile(
     r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+"
 )
+# Both in the one spelling that a verifier writes itself: unpadded base64 without stray bits at its end.
+_ARGON2 = re.compile(
+    r"\$argon2(?:id|i|d)(?:\$v=(?:16|19))?\$m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})"
+    r"\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})"
+)
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[1-3][0-9])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,43 @@ class Username:
 def checked_password(password: str) -> str:
     """8 to 256 characters, as NIST SP 800-63B asks: length alone, no composition rules. Raises InvalidValue."""
     return checked(password, "password", shortest=PASSWORD_MIN, longest=PASSWORD_MAX)
+
+
+def checked_password_hash(text: str) -> str:
+    """`text` itself: argon2 (`$argon2id$`, `$argon2i$`, `$argon2d$`) or bcrypt (`$2a$`, `$2b$`, `$2y$`) as their own
+    libraries write it, at a cost that a sign-in can bear. Raises InvalidValue, which does not show it."""
+    if bcrypt := _BCRYPT.fullmatch(text):
+        if int(bcrypt[1]) > BCRYPT_COST_MAX:
+            raise _bad_hash(f"Its cost of {bcrypt[1]} is too much for a sign-in: at most {BCRYPT_COST_MAX} is allowed.")
+        return text
+    argon2 = _ARGON2.fullmatch(text)
+    if argon2 is None or not all(map(_is_base64, argon2.group(4, 5))):
+        raise _bad_hash("It must be an argon2 or bcrypt hash in its usual form, such as $argon2id$… or $2b$….")
+    memory, passes, lanes = map(int, argon2.group(1, 2, 3))
+    if memory < 8 * lanes:
+        raise _bad_hash("It must be an argon2 hash with at least 8 KiB of memory a lane.")
+    if (
+        memory > ARGON2_MEMORY_MAX_KIB
+        or passes > ARGON2_PASSES_MAX
+        or lanes > ARGON2_LANES_MAX
+        or memory * passes > ARGON2_WORK_MAX_KIB
+    ):
+        raise _bad_hash(
+            f"It costs too much for a sign-in: at most m={ARGON2_MEMORY_MAX_KIB}, t={ARGON2_PASSES_MAX},"
+            f" p={ARGON2_LANES_MAX}, and m times t of {ARGON2_WORK_MAX_KIB} are allowed."
+        )
+    return text
+
+
+def _is_base64(text: str) -> bool:
+    """Unpadded, as it would be written again."""
+    if len(text) % 4 == 1:
+        return False
+    return b64encode(b64decode(text + "=" * (-len(text) % 4))).decode().rstrip("=") == text
+
+
+def _bad_hash(message: str) -> InvalidValue:
+    return InvalidValue("password_hash", message, code="bad_hash")
 
 
 def checked_url(value: str, name: str) -> str:

@@ -44,7 +44,7 @@ class PasswordHasher(Protocol):
         ...
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether it was made under weaker parameters than today's."""
+        """Whether it was made otherwise than one is today: by another algorithm or under other parameters."""
         ...
 
 

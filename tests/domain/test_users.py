@@ -21,6 +21,7 @@ from domain.users import (
     User,
     Username,
     checked_password,
+    checked_password_hash,
     checked_url,
 )
 from tests.builders import NOON, SECOND, a_profile, a_user, an_actor
@@ -103,6 +104,81 @@ def test_a_password_is_judged_by_its_length_alone() -> None:
     for password in ("short", "x" * (PASSWORD_MAX + 1)):
         with pytest.raises(InvalidValue):
             checked_password(password)
+
+
+SALT, TAG = "c29tZXNhbHQ", "iWh06vD8Fy27wf9npn6FXWiCX4K6pW6Ue1Bnzz07Z8A"
+BCRYPT_SALT, BCRYPT_TAG = "N9qo8uLOickgx2ZMRZoMye", "IjZAgcfl7p92ldGxad68LJZdL17lhWy"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT}${TAG}",
+        f"$argon2i$v=19$m=102400,t=2,p=8${SALT}${TAG}",
+        f"$argon2d$v=16$m=8,t=1,p=1${SALT}${TAG}",
+        f"$argon2i$m=65536,t=2,p=1${SALT}${TAG}",
+        f"$argon2id$v=19$m=262144,t=4,p=16${SALT}${TAG}",
+        f"$2a$10${BCRYPT_SALT}{BCRYPT_TAG}",
+        f"$2b$04${BCRYPT_SALT}{BCRYPT_TAG}",
+        f"$2y$14${BCRYPT_SALT}{BCRYPT_TAG}",
+    ],
+)
+def test_a_password_hash_in_its_usual_form_is_taken_as_it_is(text: str) -> None:
+    assert checked_password_hash(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "correct horse battery staple",
+        "5f4dcc3b5aa765d61d8327deb882cf99",
+        "$1$abcdefgh$irWbblnpmw.5z7wgBnprh0",
+        "$P$984478476IagS59wHZvyQMArzfx58u.",
+        "$wp$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+        f"argon2$argon2id$v=19$m=65536,t=3,p=4${SALT}${TAG}",
+        f"$argon2id$v=18$m=65536,t=3,p=4${SALT}${TAG}",
+        f"$argon2id$v=19$t=3,m=65536,p=4${SALT}${TAG}",
+        f"$argon2id$v=19$m=065536,t=3,p=4${SALT}${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT}=${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT[:-1]}R${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT}aa${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=4$c29t${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT}$c29tZXNhbHQ",
+        f"$argon2id$v=19$m=65536,t=3,p=4${SALT}${TAG}\n",
+        f"$argon2id$v=19$m=16,t=3,p=4${SALT}${TAG}",
+        f"$2x$10${BCRYPT_SALT}{BCRYPT_TAG}",
+        f"$2b$03${BCRYPT_SALT}{BCRYPT_TAG}",
+        f"$2b$10${BCRYPT_SALT[:-1]}f{BCRYPT_TAG}",
+        f"$2b$10${BCRYPT_SALT}{BCRYPT_TAG[:-1]}z",
+        f"$2b$10${BCRYPT_SALT}{BCRYPT_TAG[:-1]}",
+        f"$2b$10${BCRYPT_SALT}{BCRYPT_TAG}\n",
+    ],
+)
+def test_what_is_no_password_hash_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        checked_password_hash(text)
+    assert (refused.value.field, refused.value.code) == ("password_hash", "bad_hash")
+    assert not text or text not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"$argon2id$v=19$m=262145,t=1,p=1${SALT}${TAG}",
+        f"$argon2id$v=19$m=4194304,t=100,p=1${SALT}${TAG}",
+        f"$argon2id$v=19$m=262144,t=5,p=1${SALT}${TAG}",
+        f"$argon2id$v=19$m=8,t=65,p=1${SALT}${TAG}",
+        f"$argon2id$v=19$m=65536,t=3,p=17${SALT}${TAG}",
+        f"$argon2id$v=19$m=4294967295,t=4294967295,p=4${SALT}${TAG}",
+        f"$2b$15${BCRYPT_SALT}{BCRYPT_TAG}",
+        f"$2b$31${BCRYPT_SALT}{BCRYPT_TAG}",
+    ],
+)
+def test_a_hash_that_costs_too_much_for_a_sign_in_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue, match="too much for a sign-in") as refused:
+        checked_password_hash(text)
+    assert (refused.value.field, refused.value.code) == ("password_hash", "bad_hash")
 
 
 @pytest.mark.parametrize(
