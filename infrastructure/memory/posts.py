@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from application.ports.repositories import ImportedPost
+from application.ports.repositories import ImportedPost, Stored
 from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
-from domain.posts import Post
+from domain.posts import Post, Slug, Writing
 from infrastructure.memory.tables import StoredPost
 from infrastructure.memory.transaction import Transaction
 
@@ -42,12 +43,8 @@ class MemoryPosts:
         stored = await self._tx.posts.lock(post.id)
         if stored is None or stored.post.version != post.version:
             raise StaleVersion(stored.post.version if stored else None)
-        if post.slug != stored.post.slug:
-            await self._tx.slugs.remove(stored.post.slug.value)
-            await self._claim_slug(post)
-        saved = replace(post, version=post.version + 1)
-        self._tx.posts.put(post.id, replace(stored, post=saved))
-        return saved
+        saved = replace(post, author_id=stored.post.author_id)
+        return await self._save(stored, saved)
 
     async def delete(self, post_id: PostId) -> None:
         await self._tx.statement()
@@ -62,22 +59,36 @@ class MemoryPosts:
         await self._tx.statement()
         return any(stored.post.author_id == author_id for stored in self._tx.posts.values())
 
-    async def origins_by_slug(self, slugs: Collection[str]) -> dict[str, ImportId | None]:
+    async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:
         await self._tx.statement()
-        found = {slug: self._tx.slugs.find(slug) for slug in slugs}
-        return {slug: self._origin(post_id) for slug, post_id in found.items() if post_id is not None}
+        found = {slug: self._stored(self._tx.slugs.find(slug)) for slug in slugs}
+        return {slug: stored for slug, stored in found.items() if stored is not None}
 
-    async def origins_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], ImportId | None]:
+    async def stored_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored[PostId]]:
         await self._tx.statement()
-        found = {key: self._tx.external_ids.find(key) for key in keys}
-        return {key: self._origin(post_id) for key, post_id in found.items() if post_id is not None}
+        found = {key: self._stored(self._tx.external_ids.find(key)) for key in keys}
+        return {key: stored for key, stored in found.items() if stored is not None}
 
-    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId) -> None:
+    async def lock_many(self, post_ids: Collection[PostId]) -> list[Post]:
         await self._tx.statement()
-        await self._add([imported.post for imported in posts], origin=origin)
+        locked = [await self._tx.posts.lock(post_id) for post_id in sorted(set(post_ids))]
+        return [stored.post for stored in locked if stored is not None]
+
+    async def save_many(self, posts: Sequence[Post]) -> None:
+        await self._tx.statement()
+        for post in posts:
+            stored = await self._tx.posts.lock(post.id)
+            if stored is not None:
+                await self._save(stored, post)
+        for post in posts:
+            await self._require_author(post)
+
+    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
+        await self._tx.statement()
+        await self._add([_post(imported, at) for imported in posts], origin=origin)
         for imported in posts:
             if imported.views:
-                self._tx.views.put(imported.post.id, imported.views)
+                self._tx.views.put(imported.id, imported.views)
 
     async def _add(self, posts: Sequence[Post], *, origin: ImportId | None) -> None:
         """Foreign keys are looked at when the statement has written all of its rows."""
@@ -88,8 +99,26 @@ class MemoryPosts:
                 raise self._tx.refused(ExternalIdTaken())
             self._tx.posts.put(post.id, StoredPost(post, origin))
         for post in posts:
-            if not await self._tx.users.refer(post.author_id):
-                raise self._tx.refused(UserNotFound(post.author_id))
+            await self._require_author(post)
+
+    async def _save(self, stored: StoredPost, post: Post) -> Post:
+        before = stored.post
+        saved = replace(
+            post,
+            created_at=before.created_at,
+            source=before.source,
+            external_id=before.external_id,
+            version=before.version + 1,
+        )
+        if saved.slug != before.slug:
+            await self._tx.slugs.remove(before.slug.value)
+            await self._claim_slug(saved)
+        self._tx.posts.put(saved.id, replace(stored, post=saved))
+        return saved
+
+    async def _require_author(self, post: Post) -> None:
+        if not await self._tx.users.refer(post.author_id):
+            raise self._tx.refused(UserNotFound(post.author_id))
 
     async def _delete(self, post_id: PostId) -> bool:
         stored = await self._tx.posts.remove(post_id)
@@ -106,10 +135,32 @@ class MemoryPosts:
         if not await self._tx.slugs.claim(post.slug.value, post.id):
             raise self._tx.refused(SlugTaken(post.slug.value))
 
-    def _origin(self, post_id: PostId) -> ImportId | None:
-        stored = self._tx.posts.find(post_id)
-        return stored.origin if stored else None
+    def _stored(self, post_id: PostId | None) -> Stored[PostId] | None:
+        stored = None if post_id is None else self._tx.posts.find(post_id)
+        return None if stored is None else Stored(stored.post.id, stored.origin)
 
 
 def _external_key(post: Post) -> tuple[str, str] | None:
     return None if post.source is None or post.external_id is None else (post.source, post.external_id)
+
+
+def _post(imported: ImportedPost, at: datetime) -> Post:
+    return Post(
+        id=imported.id,
+        author_id=imported.author_id,
+        slug=Slug(imported.slug),
+        writing=Writing(
+            imported.title,
+            imported.content,
+            imported.content_format,
+            imported.excerpt,
+            imported.tags,
+            imported.type,
+        ),
+        created_at=at,
+        updated_at=at,
+        status=imported.status,
+        published_at=imported.published_at,
+        source=imported.source,
+        external_id=imported.external_id,
+    )

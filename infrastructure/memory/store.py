@@ -56,6 +56,12 @@ class MemoryWork:
         self.imports = MemoryImports(transaction)
         self.outbox = MemoryOutbox(transaction)
 
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[None]:
+        await self._transaction.statement()
+        with self._transaction.rehearsal():
+            yield
+
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
         self._steps.append(step)
 

@@ -64,4 +64,5 @@ class Tables:
     tokens: Table[bytes, RefreshToken] = field(default_factory=Table)
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)
     import_errors: Table[tuple[ImportId, int], RowError] = field(default_factory=Table)
+    import_marks: Table[tuple[ImportId, bytes], bytes] = field(default_factory=Table)
     outbox: Table[MessageId, StoredMessage] = field(default_factory=Table)

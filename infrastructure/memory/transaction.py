@@ -1,7 +1,8 @@
 """A transaction over the tables, isolated as PostgreSQL isolates it (13.2, Transaction Isolation)."""
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from application.ports.work import Isolation
@@ -96,6 +97,13 @@ class Rows(Generic[Key, Row]):
     def put(self, key: Key, row: Row) -> None:
         self._changes[key] = row
 
+    def changes(self) -> Mapping[Key, Row | None]:
+        """By this transaction, up to now."""
+        return dict(self._changes)
+
+    def restore(self, changes: Mapping[Key, Row | None]) -> None:
+        self._changes = dict(changes)
+
     def commit(self) -> None:
         if not self._changes:
             return
@@ -136,6 +144,7 @@ class Transaction:
         self._ended = False
         self._lost = False
         self._refusal: BylineError | None = None
+        self._is_rehearsing = False
         self.users = Rows(tables.users, self)
         self.usernames = Rows(tables.usernames, self)
         self.emails = Rows(tables.emails, self)
@@ -150,6 +159,7 @@ class Transaction:
         self.tokens = Rows(tables.tokens, self)
         self.imports = Rows(tables.imports, self)
         self.import_errors = Rows(tables.import_errors, self)
+        self.import_marks = Rows(tables.import_marks, self)
         self.outbox = Rows(tables.outbox, self)
 
     async def statement(self) -> None:
@@ -187,7 +197,23 @@ class Transaction:
                 holder._lost = True
                 self._locks.release(holder)
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Undone at its end, a refusal too. Locks stay, where PostgreSQL gives those of the rehearsal back."""
+        before = [(rows, rows.changes()) for rows in self._all()]
+        self._is_rehearsing = True
+        try:
+            yield
+        finally:
+            self._is_rehearsing = False
+            for rows, changes in before:
+                rows.restore(changes)
+            if not self._lost:
+                self._refusal = None
+
     async def commit(self) -> None:
+        if self._is_rehearsing:
+            raise RuntimeError("A rehearsal is not committed.")
         await self.statement()
         writes = any(rows.is_changed for rows in self._all())
         if self._isolation is Isolation.SERIALIZABLE and writes and any(rows.was_overtaken for rows in self._all()):

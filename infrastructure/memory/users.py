@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from application.ports.repositories import Stored
 from domain.accounts import Account
 from domain.actors import Role
 from domain.errors import Conflict, EmailTaken, StaleVersion, UserHasPosts, UsernameTaken, UserNotFound
@@ -81,15 +82,24 @@ class MemoryUsers:
             await self._tx.imports.lock(job.id)
             self._tx.imports.put(job.id, replace(job, created_by=None))
 
-    async def ids_by_login(self, logins: Collection[str]) -> dict[str, UserId]:
+    async def stored_by_login(self, logins: Collection[str]) -> dict[str, Stored[UserId]]:
         await self._tx.statement()
         found = {login: self._find(login) for login in logins}
-        return {login: stored.user.id for login, stored in found.items() if stored is not None}
+        return {login: Stored(stored.user.id, stored.origin) for login, stored in found.items() if stored is not None}
 
-    async def origins_by_login(self, logins: Collection[str]) -> dict[str, ImportId | None]:
+    async def lock_many(self, user_ids: Collection[UserId]) -> list[User]:
         await self._tx.statement()
-        found = {login: self._find(login) for login in logins}
-        return {login: stored.origin for login, stored in found.items() if stored is not None}
+        locked = [await self._tx.users.lock(user_id) for user_id in sorted(set(user_ids))]
+        return [stored.user for stored in locked if stored is not None]
+
+    async def save_profiles(self, users: Sequence[User]) -> None:
+        await self._tx.statement()
+        for user in users:
+            stored = await self._tx.users.lock(user.id)
+            if stored is not None:
+                before = stored.user
+                saved = replace(before, profile=user.profile, updated_at=user.updated_at, version=before.version + 1)
+                self._tx.users.put(user.id, replace(stored, user=saved))
 
     async def add_many(self, users: Sequence[User], accounts: Sequence[Account], *, origin: ImportId) -> None:
         await self._tx.statement()
