@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
+from application.ports.repositories import ImportedPost
 from application.ports.work import Message
 from domain.accounts import Account, Money
 from domain.actors import Actor, Role
 from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportKind
+from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing
 from domain.sessions import RefreshToken, Session
 from domain.users import EmailAddress, Profile, User, Username
@@ -127,6 +128,27 @@ def a_post(
     )
 
 
+def imported(post: Post, views: int = 0) -> ImportedPost:
+    """`post` as an import adds it; at `post.created_at`, that is."""
+    writing = post.writing
+    return ImportedPost(
+        id=post.id,
+        author_id=post.author_id,
+        slug=post.slug.value,
+        title=writing.title,
+        content=writing.content,
+        content_format=writing.content_format,
+        excerpt=writing.excerpt,
+        tags=writing.tags,
+        type=writing.type,
+        status=post.status,
+        published_at=post.published_at,
+        source=post.source,
+        external_id=post.external_id,
+        views=views,
+    )
+
+
 def a_session(user: User, *, created_at: datetime = NOON) -> Session:
     return Session(SessionId(_ids.next()), user.id, created_at)
 
@@ -146,7 +168,7 @@ def a_job(
     import_id = ImportId(_ids.next())
     return ImportJob(
         id=import_id,
-        kind=kind,
+        options=ImportOptions(kind),
         format=format,
         blob_key=f"imports/{import_id}",
         file_name="archive.ndjson",
