@@ -16,6 +16,7 @@ from sqlalchemy import (
     Computed,
     Connection,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -244,10 +245,31 @@ imports = Table(
     Column("error", Text),
     Column("fence", Integer, nullable=False),
     Column("lease_until", Instant),
-    Column("attempts", Integer, nullable=False),
+    Column("options", JSONB, nullable=False, comment="All but the kind."),
+    Column("authors_created", BigInteger, nullable=False),
+    Column("reasons", JSONB, nullable=False, comment="Why rows were skipped, and how many."),
+    Column("bytes_read", BigInteger, nullable=False),
+    Column("caution_chunk_rows", Integer, nullable=False),
+    Column("caution_rows", Integer, nullable=False),
+    Column("caution_deaths", Integer, nullable=False),
+    Column("busy_s", Double, nullable=False),
+    Column("progressed_at", Instant),
+    Column("revision", Integer, nullable=False),
+    Column("parent_id", Uuid),
+    Column("idempotency_key", Text),
+    ForeignKeyConstraint(["parent_id"], ["imports.id"], ondelete="SET NULL"),
 )
-Index("ix_imports_open", imports.c.id, postgresql_where=imports.c.state.in_(["queued", "running"]))
+Index("ix_imports_open", imports.c.id, postgresql_where=imports.c.state.in_(["queued", "running", "cancelling"]))
 Index("ix_imports_created_by", imports.c.created_by)
+Index("ix_imports_state", imports.c.state, imports.c.id)
+Index("ix_imports_parent", imports.c.parent_id, imports.c.id, postgresql_where=imports.c.parent_id.is_not(None))
+Index(
+    "uq_imports_idempotency_key",
+    imports.c.created_by,
+    imports.c.idempotency_key,
+    unique=True,
+    postgresql_where=imports.c.idempotency_key.is_not(None),
+)
 
 import_errors = Table(
     "import_errors",
@@ -260,7 +282,18 @@ import_errors = Table(
     Column("message", Text, nullable=False),
     # As it came: jsonb would refuse a NUL character or half of a surrogate pair, which a bad row may well hold.
     Column("row", JSON),
+    Column("place", BigInteger, nullable=False),
     ForeignKeyConstraint(["import_id"], [imports.c.id], ondelete="CASCADE"),
+)
+Index("ix_import_errors_place", import_errors.c.import_id, import_errors.c.place)
+
+import_marks = Table(
+    "import_marks",
+    metadata,
+    Column("import_id", Uuid, primary_key=True),
+    Column("mark", LargeBinary, primary_key=True),
+    ForeignKeyConstraint(["import_id"], [imports.c.id], ondelete="CASCADE"),
+    comment="What a job has met, or would have made, that its next chunks must know.",
 )
 
 outbox = Table(
