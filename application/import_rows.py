@@ -1,37 +1,34 @@
-"""Rows of an import on their way from the file to the database, and what becomes of those that fail."""
+"""Rows of an import on their way from the file to the database, in chunks."""
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from math import isfinite
+from hashlib import blake2b
 from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
-from application.ports.formats import Record, RowProblem, UserRow
+from application.ports.formats import Reading, ReadLimits, Record, RowProblem, RowSkip
 from application.ports.work import UnitOfWork
+from application.row_errors import row_error
 from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind, RowError, Tally
+from domain.ids import ImportId
+from domain.imports import Checkpoint, ImportJob, ImportKind, RowError, Tally
 
-_SECRET = re.compile(r"pass|pwd|secret|token|credential|(api|private).?key", re.IGNORECASE)
-_PUBLIC_OF_USERS = frozenset(each.name for each in fields(UserRow) if each.repr)
-_MASK = "***"
-_CUT = "… (cut)"
-_NAME_MAX = 100
-
-ROW_SHOWN_MAX = 16 * 1024
-"""How much of a row that failed is kept, in bytes of JSON."""
-_VALUE_SHOWN_MAX = (4096, 1024, 256)
+_LOW_32 = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ImportLimits:
-    """A chunk, which is written in one transaction, ends at whichever of the first three it reaches first."""
+    """A chunk, which is written in one transaction, ends at whichever of the first three it reaches first.
+
+    `share` is how much of the time an import may be at it, 1 for all of it: the rest of it others have the machine.
+    """
 
     chunk_rows: int
     chunk_bytes: int
-    max_row_bytes: int
+    reading: ReadLimits
     lease: timedelta
+    share: float = 1.0
     chunk_passwords: int = 64
     """Hashing one takes tens of milliseconds: more of them would leave a chunk without progress for minutes."""
 
@@ -43,22 +40,71 @@ class Draft(Protocol):
     def record(self) -> Record: ...
 
     @property
+    def size(self) -> int:
+        """Of its texts, in characters or so."""
+        ...
+
+    @property
     def has_password(self) -> bool: ...
 
 
 SomeDraft = TypeVar("SomeDraft", bound=Draft)
+Sight = TypeVar("Sight")
+
+
+@dataclass(slots=True)
+class Met:
+    """What a job has made, or would have in a dry run, or has met: another row of it that names that is a duplicate.
+
+    `keys` are pairs of source and external id, `logins` usernames and email addresses in lower case.
+    """
+
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    slugs: set[str] = field(default_factory=set)
+    logins: set[str] = field(default_factory=set)
+
+    def add(self, other: "Met") -> None:
+        self.keys |= other.keys
+        self.slugs |= other.slugs
+        self.logins |= other.logins
+
+    def marks(self) -> set[bytes]:
+        """What they are remembered by, with the job."""
+        return {
+            *(_mark("key", *key) for key in self.keys),
+            *(_mark("slug", slug) for slug in self.slugs),
+            *(_mark("login", login) for login in self.logins),
+        }
+
+    async def remembered(self, job_id: ImportId, work: UnitOfWork) -> "Met":
+        """Those of them that the job remembers."""
+        marks = self.marks()
+        if not marks:
+            return Met()
+        known = await work.imports.marks_among(job_id, marks)
+        return Met(
+            {key for key in self.keys if _mark("key", *key) in known},
+            {slug for slug in self.slugs if _mark("slug", slug) in known},
+            {login for login in self.logins if _mark("login", login) in known},
+        )
+
+
+def _mark(*parts: str) -> bytes:
+    return blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Of drafts that were written: the rest of them failed."""
+    """Of drafts that were written. `made` was not there when others looked before; `met` was, and others shall not meet
+    it again."""
 
-    created: int = 0
-    skipped: int = 0
+    tally: Tally = field(default_factory=Tally)
     errors: list[RowError] = field(default_factory=list)
+    made: Met = field(default_factory=Met)
+    met: Met = field(default_factory=Met)
 
 
-class RowsOfKind(Protocol[SomeDraft]):
+class RowsOfKind(Protocol[SomeDraft, Sight]):
     """What an import does with the rows of its kind."""
 
     @property
@@ -68,162 +114,152 @@ class RowsOfKind(Protocol[SomeDraft]):
         """Called in a thread. Raises InvalidValue."""
         ...
 
-    async def prepare(self, drafts: Sequence[SomeDraft]) -> None:
-        """What is slow and needs no transaction. It may be called again for the same drafts."""
+    async def look(self, drafts: Sequence[SomeDraft], work: UnitOfWork) -> Sight:
+        """What is stored that the drafts meet with. It may be old by the time they are written."""
         ...
 
-    async def write(self, drafts: Sequence[SomeDraft], work: UnitOfWork) -> Outcome:
-        """Set-wise, without a commit."""
+    async def prepare(self, drafts: Sequence[SomeDraft], sight: Sight) -> None:
+        """What is slow and needs no transaction. It may be called again for the same drafts. Raises Busy."""
+        ...
+
+    async def write(self, drafts: Sequence[SomeDraft], sight: Sight, since: Met, work: UnitOfWork) -> Outcome:
+        """Set-wise, without a commit. `since` is what this job has made since the look.
+
+        Raises Conflict, UserNotFound where the look was too old: nothing of the transaction may be committed then.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Generic[SomeDraft]):
-    """Rows to be written in one transaction, up to `next`. `errors` are of those among them that are no drafts."""
+    """Rows to be written in one transaction, up to `next`. `errors` are of those that are no drafts, and `skips` the
+    places and reasons of those that are not imported by rule."""
 
     drafts: Sequence[SomeDraft]
     errors: Sequence[RowError]
+    skips: Sequence[tuple[int, str]]
     next: Checkpoint
 
     def halves(self) -> tuple["Chunk[SomeDraft]", "Chunk[SomeDraft]"]:
         """Of two drafts or more."""
         middle = len(self.drafts) // 2
-        end = self.drafts[middle - 1].record.next
+        last = self.drafts[middle - 1].record
+        # How much of the file the first half took is not known: nothing that was not done is said to be.
+        end = Checkpoint(last.end, last.end_line)
         return (
-            Chunk(self.drafts[:middle], [error for error in self.errors if error.line < end.line], end),
-            Chunk(self.drafts[middle:], [error for error in self.errors if error.line >= end.line], self.next),
+            Chunk(
+                self.drafts[:middle],
+                [error for error in self.errors if error.place <= last.place],
+                [skip for skip in self.skips if skip[0] <= last.place],
+                end,
+            ),
+            Chunk(
+                self.drafts[middle:],
+                [error for error in self.errors if error.place > last.place],
+                [skip for skip in self.skips if skip[0] > last.place],
+                self.next,
+            ),
         )
 
-    def failed(self, errors: Iterable[RowError]) -> "Chunk[SomeDraft]":
-        """With `errors` in the place of its drafts."""
-        return Chunk((), [*self.errors, *errors], self.next)
+    def failed(self, problem: RowProblem, kind: ImportKind) -> "Chunk[SomeDraft]":
+        """With errors in the place of its drafts."""
+        errors = [row_error(draft.record, problem, kind) for draft in self.drafts]
+        return Chunk((), [*self.errors, *errors], self.skips, self.next)
 
     def tally(self, outcome: Outcome) -> Tally:
-        return Tally(created=outcome.created, skipped=outcome.skipped, failed=len(self.errors) + len(outcome.errors))
+        """Of all of its rows."""
+        reasons: dict[str, int] = {}
+        for _, reason in self.skips:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        failed = len(self.errors) + len(outcome.errors)
+        return outcome.tally + Tally(skipped=len(self.skips), failed=failed, reasons=reasons)
 
 
-def chunks(
-    records: Iterable[Record], rows: RowsOfKind[SomeDraft], limits: ImportLimits, *, start: Checkpoint
-) -> Iterator[Chunk[SomeDraft]]:
-    """Blocking. `start` is where the first record begins."""
-    drafts: list[SomeDraft] = []
-    errors: list[RowError] = []
-    passwords = 0
-    end = start
-    for record in records:
-        if isinstance(record.parsed, RowProblem):
-            errors.append(row_error(record, record.parsed, rows.kind))
-        else:
-            try:
-                draft = rows.draft(record)
-            except InvalidValue as error:
-                errors.append(row_error(record, RowProblem(error.field, error.code, error.message), rows.kind))
+@dataclass(slots=True)
+class Chunks(Generic[SomeDraft]):
+    """The rest of a file in chunks of `rows_max`. Blocking.
+
+    `only`: the places of the rows that are wanted, of others nothing is told. `quarantined`: the first row is passed
+    over, for workers died on it.
+    """
+
+    reading: Reading
+    rows: RowsOfKind[SomeDraft, object]
+    limits: ImportLimits
+    rows_max: int
+    only: Collection[int] | None = None
+    quarantined: bool = False
+
+    def __iter__(self) -> Iterator[Chunk[SomeDraft]]:
+        limits, kind, rows_max, only, judged = self.limits, self.rows.kind, self.rows_max, self.only, self._judged
+        drafts: list[SomeDraft] = []
+        errors: list[RowError] = []
+        skips: list[tuple[int, str]] = []
+        passwords = count = size = 0
+        last = None
+        for record in self.reading:
+            if only is not None and record.place not in only:
+                continue
+            last = record
+            count += 1
+            verdict = judged(record)
+            if isinstance(verdict, RowProblem):
+                errors.append(row_error(record, verdict, kind))
+                size += len(str(errors[-1].row))
+            elif isinstance(verdict, RowSkip):
+                skips.append((record.place, verdict.reason))
             else:
-                drafts.append(draft)
-                passwords += draft.has_password
-        end = record.next
-        if (
-            len(drafts) + len(errors) >= limits.chunk_rows
-            or end.offset - start.offset >= limits.chunk_bytes
-            or passwords >= limits.chunk_passwords
-        ):
-            yield Chunk(drafts, errors, end)
-            drafts, errors, passwords, start = [], [], 0, end
-    if drafts or errors:
-        yield Chunk(drafts, errors, end)
+                drafts.append(verdict)
+                size += verdict.size
+                passwords += verdict.has_password
+            if count >= rows_max or size >= limits.chunk_bytes or passwords >= limits.chunk_passwords:
+                yield Chunk(drafts, errors, skips, self._after(record))
+                drafts, errors, skips = [], [], []
+                passwords = count = size = 0
+                last = None
+        if last is not None:
+            yield Chunk(drafts, errors, skips, self._after(last))
 
-
-def row_error(record: Record, problem: RowProblem, kind: ImportKind) -> RowError:
-    """Texts that came with the file are cut and cleaned where they may be anything."""
-    name = problem.field
-    if name is not None and (len(name) > _NAME_MAX or not name.isprintable()):
-        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:_NAME_MAX])
-    return RowError(record.line, name, problem.code, problem.message, _shown(record.raw, kind))
-
-
-def _shown(raw: Mapping[str, object] | bytes, kind: ImportKind) -> Mapping[str, object] | str | None:
-    """The row as it came, secrets masked and long values cut; None where it cannot be taken apart and may hold a secret
-    anywhere."""
-    row = raw if isinstance(raw, Mapping) else _json_object(raw)
-    if row is not None:
+    def _judged(self, record: Record) -> SomeDraft | RowProblem | RowSkip:
+        if self.quarantined:
+            self.quarantined = False
+            return _QUARANTINED
+        if isinstance(record.parsed, RowProblem | RowSkip):
+            return record.parsed
         try:
-            return _within_bounds(_masked_all(row, kind))
-        except RecursionError:
-            return None
-    if kind is ImportKind.USERS or not isinstance(raw, bytes):
-        return None
-    text = raw[:ROW_SHOWN_MAX].decode(errors="backslashreplace")
-    return None if _SECRET.search(text) else _cut(text, ROW_SHOWN_MAX)
+            return self.rows.draft(record)
+        except InvalidValue as error:
+            return RowProblem(error.field, error.code, error.message)
+        except Exception as error:
+            return unexpected(error)
+
+    def _after(self, record: Record) -> Checkpoint:
+        return Checkpoint(record.end, record.end_line, self.reading.bytes_read)
 
 
-def _masked_all(row: Mapping[str, object], kind: ImportKind) -> dict[str, object]:
-    return {_storable(name): _masked(name, value, kind) for name, value in row.items()}
+_QUARANTINED = RowProblem(
+    None, "quarantined", "Workers died three times while they had this row alone: it was passed over."
+)
 
 
-def _masked(name: str, value: object, kind: ImportKind) -> object:
-    """A row of a user may hold a secret under any name that is not known for something else."""
-    is_secret = name not in _PUBLIC_OF_USERS if kind is ImportKind.USERS else _SECRET.search(name)
-    return _MASK if is_secret and value not in (None, "") else _masked_within(value, kind)
+def unexpected(error: BaseException) -> RowProblem:
+    """A mistake of ours that this row brings out; its words may be anything, and are not for clients."""
+    return RowProblem(None, "unexpected", f"It cannot be imported ({type(error).__name__}); see the worker's log.")
 
 
-def _masked_within(value: object, kind: ImportKind) -> object:
-    if isinstance(value, Mapping):
-        return _masked_all(value, kind)
-    if isinstance(value, list):
-        return [_masked_within(inner, kind) for inner in value]
-    return _storable(value) if isinstance(value, str) else value
+class RowIds:
+    """UUIDv7s (RFC 9562, with a counter) of a job's creation and a row's place: a row that is written again by another
+    worker has the id that it had, and ids rise with places. Its last 13 digits are no other row's of the job."""
+
+    def __init__(self, job: ImportJob) -> None:
+        milliseconds = int(job.created_at.timestamp() * 1000)
+        self._base = (milliseconds & (2**48 - 1)) << 80 | 7 << 76 | 2 << 62
+        self._salt = job.id.int & _LOW_32
+
+    def __call__(self, place: int) -> UUID:
+        low = (place * 0x9E3779B1 + self._salt) & _LOW_32
+        return UUID(int=self._base | (place >> 30 & 0xFFF) << 64 | (place & 0x3FFF_FFFF) << 32 | low)
 
 
-def _storable(text: str) -> str:
-    """Half of a surrogate pair is written as its escape: no UTF-8 holds it."""
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
-
-
-def _within_bounds(row: Mapping[str, object]) -> Mapping[str, object] | str:
-    """Its longest values become text, cut; where that is not enough, so does the whole row."""
-    if len(_json(row)) <= ROW_SHOWN_MAX:
-        return row
-    for longest in _VALUE_SHOWN_MAX:
-        shorter = {name: _shorter(value, longest) for name, value in row.items()}
-        if len(_json(shorter)) <= ROW_SHOWN_MAX:
-            return shorter
-    return _cut(_json(row), ROW_SHOWN_MAX)
-
-
-def _shorter(value: object, longest: int) -> object:
-    if len(text := _json(value)) <= longest:
-        return value
-    return _cut(value if isinstance(value, str) else text, longest)
-
-
-def _cut(text: str, longest: int) -> str:
-    """Such that it is JSON of `longest` bytes at most."""
-    if len(_json(text)) <= longest:
-        return text
-    text = text[:longest]
-    while (length := len(_json(text + _CUT))) > longest:
-        text = text[: min(len(text) * longest // length, len(text) - 1)]
-    return text + _CUT
-
-
-def _json(value: object) -> str:
-    """In ASCII, as it is stored."""
-    return json.dumps(value, default=str)
-
-
-def _json_object(raw: bytes) -> Mapping[str, object] | None:
-    try:
-        parsed = json.loads(raw, parse_constant=_refuse, parse_float=_number)
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _number(digits: str) -> float | str:
-    """As text, where it is too large for a number: infinity is no JSON."""
-    return number if isfinite(number := float(digits)) else digits
-
-
-def _refuse(constant: str) -> None:
-    """NaN and the infinities are Python's, and no JSON."""
-    raise ValueError(constant)
+EXISTS = "exists"
+"""Why a row is skipped that is here from before the job."""

@@ -1,21 +1,28 @@
 """Importing users, each with profile and account."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from application.import_rows import Outcome, row_error
+from application.import_rows import EXISTS, Met, Outcome, RowIds
 from application.ports.formats import Record, RowProblem, UserRow
+from application.ports.repositories import Stored
 from application.ports.services import Ids, PasswordHasher
-from application.ports.work import BeginWork, UnitOfWork
+from application.ports.work import UnitOfWork
+from application.row_errors import row_error
 from domain.accounts import Account
 from domain.actors import Role
-from domain.errors import Busy, InvalidValue
+from domain.errors import Busy, Conflict, InvalidValue
 from domain.ids import AccountId, ImportId, UserId
-from domain.imports import ImportJob, ImportKind
-from domain.users import EmailAddress, Profile, User, Username, checked_password
+from domain.imports import ImportJob, ImportKind, OnConflict, Tally
+from domain.users import EmailAddress, Profile, User, Username, checked_password, checked_password_hash
 
 _HASHES_AT_ONCE = 4
+_SIZE = 1_000
+
+_DUPLICATE = RowProblem("username", "duplicate", "A row before this one has the same username or email address.")
+_EXISTS = RowProblem("username", "exists", "The user is here already, and the import fails such rows.")
+_TWO_USERS = RowProblem("email", "ambiguous", "The username is one user's and the email address another's.")
 
 
 @dataclass(slots=True)
@@ -23,9 +30,14 @@ class UserDraft:
     """`user` has no password hash until its password is hashed."""
 
     record: Record
+    row: UserRow
     user: User
     password: str | None = field(repr=False)
     logins: tuple[str, str]
+
+    @property
+    def size(self) -> int:
+        return _SIZE
 
     @property
     def has_password(self) -> bool:
@@ -33,18 +45,27 @@ class UserDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class UsersSight:
+    """Who was stored when somebody looked, by login; `remembered` is whom the job has met before."""
+
+    stored: dict[str, Stored[UserId]]
+    remembered: Met
+
+
+@dataclass(frozen=True, slots=True)
 class UserRows:
     """A row is known again by its username or email address.
 
-    One that was here before the job is skipped; one that this job made fails as a duplicate. Who has no password
+    One that was here before the job is skipped, updated or failed, as the job says; one that this job made or met fails
+    as a duplicate. An update changes the profile alone: whatever somebody signs in with is theirs. Who has no password
     cannot sign in. Roles are for jobs that an administrator started.
     """
 
     job: ImportJob
     may_give_roles: bool
-    begin: BeginWork
     hasher: PasswordHasher
     ids: Ids
+    row_ids: RowIds
     currency: str
 
     @property
@@ -56,65 +77,108 @@ class UserRows:
         if not isinstance(row, UserRow):
             raise TypeError(type(row).__name__)
         username, email = Username.chosen(row.username), EmailAddress(row.email)
+        if row.password and row.password_hash:
+            raise InvalidValue("password_hash", "Give a password or a password_hash, not both.", code="conflict")
         user = User(
-            id=UserId(self.ids.next()),
+            id=UserId(self.row_ids(record.place)),
             username=username,
             email=email,
-            role=self._role(row.role),
+            role=self._role(row.role or Role.AUTHOR),
             created_at=self.job.created_at,
             updated_at=self.job.created_at,
-            profile=Profile(row.display_name, row.bio, website=row.website),
+            profile=Profile(row.display_name or "", row.bio or "", website=row.website),
+            password_hash=checked_password_hash(row.password_hash) if row.password_hash else None,
         )
         password = checked_password(row.password) if row.password else None
-        return UserDraft(record, user, password, (username.folded, email.value))
+        return UserDraft(record, row, user, password, (username.folded, email.value))
 
-    async def prepare(self, drafts: Sequence[UserDraft]) -> None:
+    async def look(self, drafts: Sequence[UserDraft], work: UnitOfWork) -> UsersSight:
+        logins = {login for draft in drafts for login in draft.logins}
+        stored = await work.users.stored_by_login(logins)
+        remembered = Met()
+        if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
+            remembered = await Met(logins=logins).remembered(self.job.id, work)
+        return UsersSight(stored, remembered)
+
+    async def prepare(self, drafts: Sequence[UserDraft], sight: UsersSight) -> None:
         """Hashes the passwords of those who are not here yet. Raises Busy."""
-        waiting = [draft for draft in drafts if draft.password and not draft.user.password_hash]
-        if not waiting:
-            return
-        async with self.begin() as work:
-            known = await work.users.origins_by_login({login for draft in waiting for login in draft.logins})
-        waiting = [draft for draft in waiting if known.keys().isdisjoint(draft.logins)]
+        waiting = [draft for draft in drafts if _needs_hash(draft) and sight.stored.keys().isdisjoint(draft.logins)]
         for first in range(0, len(waiting), _HASHES_AT_ONCE):
             await asyncio.gather(*map(self._hash, waiting[first : first + _HASHES_AT_ONCE]))
 
-    async def write(self, drafts: Sequence[UserDraft], work: UnitOfWork) -> Outcome:
-        """Raises UsernameTaken, EmailTaken where somebody came between the look and the writing; Busy where somebody
+    async def write(self, drafts: Sequence[UserDraft], sight: UsersSight, since: Met, work: UnitOfWork) -> Outcome:
+        """Raises UsernameTaken, EmailTaken, Conflict where somebody came between the look and this; Busy where somebody
         left whose password was not hashed for that."""
         outcome = Outcome()
-        known = await work.users.origins_by_login({login for draft in drafts for login in draft.logins})
-        users = []
-        accepted: set[str] = set()
+        ours = Met()
+        ours.add(sight.remembered)
+        ours.add(since)
+        new: list[User] = []
+        known: list[tuple[UserDraft, UserId]] = []
+        skipped = 0
         for draft in drafts:
-            origins = self._origins(draft, known, accepted)
-            if self.job.id in origins:
-                problem = RowProblem(
-                    "username", "duplicate", "A row before this one has the same username or email address."
-                )
+            found = {one.id: one.origin for login in draft.logins if (one := sight.stored.get(login))}
+            problem = self._problem(draft, found, ours)
+            if problem is not None:
                 outcome.errors.append(row_error(draft.record, problem, self.kind))
-            elif origins:
-                outcome.skipped += 1
-            elif draft.password and not draft.user.password_hash:
+            elif found and self.job.options.on_conflict is OnConflict.SKIP:
+                skipped += 1
+            elif found:
+                known.append((draft, next(iter(found))))
+                outcome.met.logins.update(draft.logins)
+                ours.logins.update(draft.logins)
+            elif _needs_hash(draft):
                 raise Busy("A user was deleted meanwhile.")
             else:
-                accepted.update(draft.logins)
-                users.append(draft.user)
-        if users:
-            accounts = [
-                Account.opened(AccountId(self.ids.next()), user.id, currency=self.currency, at=user.created_at)
-                for user in users
-            ]
-            await work.users.add_many(users, accounts, origin=self.job.id)
-        outcome.created = len(users)
+                new.append(draft.user)
+                outcome.made.logins.update(draft.logins)
+                ours.logins.update(draft.logins)
+        if new:
+            await work.users.add_many(new, self._accounts(new), origin=self.job.id)
+        updated = await self._update(known, work) if known else 0
+        outcome.tally = Tally(
+            created=len(new),
+            updated=updated,
+            unchanged=len(known) - updated,
+            skipped=skipped,
+            reasons={EXISTS: skipped} if skipped else {},
+        )
         return outcome
 
-    def _origins(
-        self, draft: UserDraft, known: Mapping[str, ImportId | None], accepted: set[str]
-    ) -> set[ImportId | None]:
-        """The imports that made those who have its username or address; None stands for no import."""
-        origins = {known[login] for login in draft.logins if login in known}
-        return origins if accepted.isdisjoint(draft.logins) else origins | {self.job.id}
+    def _problem(self, draft: UserDraft, found: dict[UserId, ImportId | None], ours: Met) -> RowProblem | None:
+        if self.job.id in found.values() or not ours.logins.isdisjoint(draft.logins):
+            return _DUPLICATE
+        if found and self.job.options.on_conflict is OnConflict.FAIL:
+            return _EXISTS
+        if len(found) > 1 and self.job.options.on_conflict is OnConflict.UPDATE:
+            return _TWO_USERS
+        return None
+
+    def _accounts(self, users: Sequence[User]) -> list[Account]:
+        return [
+            Account.opened(AccountId(self.ids.next()), user.id, currency=self.currency, at=user.created_at)
+            for user in users
+        ]
+
+    async def _update(self, known: Sequence[tuple[UserDraft, UserId]], work: UnitOfWork) -> int:
+        """How many were changed by it. Raises Conflict where one is gone."""
+        locked = {user.id: user for user in await work.users.lock_many({user_id for _, user_id in known})}
+        changed = []
+        for draft, user_id in known:
+            user = locked.get(user_id)
+            if user is None:
+                raise Conflict("A user was deleted meanwhile.")
+            said = {
+                "display_name": draft.row.display_name,
+                "bio": draft.row.bio,
+                "website": draft.user.profile.website,
+            }
+            profile = user.profile.changed({name: value for name, value in said.items() if value is not None})
+            if profile != user.profile:
+                changed.append(replace(user, profile=profile, updated_at=max(user.updated_at, self.job.created_at)))
+        if changed:
+            await work.users.save_profiles(changed)
+        return len(changed)
 
     def _role(self, name: str) -> Role:
         try:
@@ -131,3 +195,7 @@ class UserRows:
         if draft.password is not None:
             password_hash = await self.hasher.hash(draft.password)
             draft.user = draft.user.with_password(password_hash, at=draft.user.updated_at)
+
+
+def _needs_hash(draft: UserDraft) -> bool:
+    return draft.password is not None and draft.user.password_hash is None

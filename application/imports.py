@@ -1,7 +1,7 @@
 """Bulk imports from the outside: receive a file, queue a job, tell how it goes. `import_runs` is the inside."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -89,12 +89,15 @@ class StartImport:
     async def __call__(self, request: NewImport, *, actor: Actor) -> Started:
         actor.require_operator()
         blob = request.blob
+        form = request.format
+        if form is None:
+            form = await asyncio.to_thread(self._recognised, blob, request.file_name)
         async with self.begin() as work:
             author = await _author(work, request.default_author)
         job = ImportJob(
             id=ImportId(self.ids.next()),
             options=replace(request.options, default_author=author),
-            format=request.format or await asyncio.to_thread(self._recognised, blob, request.file_name),
+            format=form,
             blob_key=blob.key,
             file_name=request.file_name,
             file_hash=blob.sha256,
@@ -105,19 +108,26 @@ class StartImport:
             idempotency_key=request.idempotency_key,
         )
         async with self.begin() as work:
-            if job.idempotency_key is not None:
-                await work.imports.lock_key(actor.id, job.idempotency_key)
-                made = await work.imports.find_by_key(actor.id, job.idempotency_key)
-                if made is not None:
-                    if (made.file_hash, made.options, made.format) != (job.file_hash, job.options, job.format):
-                        raise IdempotencyKeyReused
-                    await self.blobs.delete(blob.key)
-                    return Started(made, is_replay=True)
-            await work.imports.add(job)
-            if request.detached and request.started:
-                await wake_worker(work, job, self.queue, self.ids, self.clock)
-            await work.commit()
-        return Started(job)
+            earlier = await self._earlier(job, actor, work)
+            if earlier is None:
+                await work.imports.add(job)
+                if request.detached and request.started:
+                    await wake_worker(work, job, self.queue, self.ids, self.clock)
+                await work.commit()
+        if earlier is None:
+            return Started(job)
+        await self.blobs.delete(blob.key)
+        return Started(earlier, is_replay=True)
+
+    async def _earlier(self, job: ImportJob, actor: Actor, work: UnitOfWork) -> ImportJob | None:
+        """The job that the same request made before. Raises IdempotencyKeyReused."""
+        if job.idempotency_key is None:
+            return None
+        await work.imports.lock_key(actor.id, job.idempotency_key)
+        made = await work.imports.find_by_key(actor.id, job.idempotency_key)
+        if made and (made.file_hash, made.options, made.format) != (job.file_hash, job.options, job.format):
+            raise IdempotencyKeyReused
+        return made
 
     def _recognised(self, blob: Blob, file_name: str | None) -> ImportFormat:
         with self.blobs.open(blob.key) as file:
@@ -158,7 +168,7 @@ class WatchImport:
     begin: BeginWork
     every_s: float = 0.25
 
-    async def __call__(self, import_id: ImportId, *, after: int = 0, actor: Actor) -> AsyncIterator[ImportJob]:
+    async def __call__(self, import_id: ImportId, *, after: int = 0, actor: Actor) -> AsyncGenerator[ImportJob]:
         actor.require_operator()
         while True:
             async with self.begin() as work:
@@ -215,6 +225,16 @@ class RetryOptions:
     default_author: str | None = None
     publish: Publish | None = None
 
+    def over(self, options: ImportOptions, *, default_author: UserId | None) -> ImportOptions:
+        return replace(
+            options,
+            on_conflict=self.on_conflict or options.on_conflict,
+            dry_run=options.dry_run if self.dry_run is None else self.dry_run,
+            create_authors=options.create_authors if self.create_authors is None else self.create_authors,
+            default_author=default_author or options.default_author,
+            publish=self.publish or options.publish,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RetryImport:
@@ -232,17 +252,9 @@ class RetryImport:
         async with self.begin() as work:
             parent = (await work.imports.get(import_id)).require_retriable()
             (await asyncio.to_thread(partial(self.blobs.open, parent.blob_key))).close()
-            changes = {
-                "on_conflict": request.on_conflict,
-                "dry_run": request.dry_run,
-                "create_authors": request.create_authors,
-                "default_author": await _author(work, request.default_author),
-                "publish": request.publish,
-            }
-            options = replace(parent.options, **{name: value for name, value in changes.items() if value is not None})
             job = ImportJob(
                 id=ImportId(self.ids.next()),
-                options=options,
+                options=request.over(parent.options, default_author=await _author(work, request.default_author)),
                 format=parent.format,
                 blob_key=parent.blob_key,
                 file_name=parent.file_name,
@@ -284,7 +296,7 @@ class ExportImportErrors:
     formats: Formats
     batch: int = 200
 
-    async def __call__(self, import_id: ImportId, form: ImportFormat, *, actor: Actor) -> AsyncIterator[bytes]:
+    async def __call__(self, import_id: ImportId, form: ImportFormat, *, actor: Actor) -> AsyncGenerator[bytes]:
         actor.require_operator()
         write = self.formats.error_writer(form)
         async with self.begin() as work:

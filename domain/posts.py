@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
 from domain.actors import Actor, sees_everything
@@ -66,11 +67,8 @@ class Slug:
 
     @classmethod
     def made_from(cls, words: str, post_id: PostId) -> Self:
-        """Of a title's ASCII words, `words`; where they make none or look like a UUID, `post-…` instead."""
-        words = words[:SLUG_MAX].strip("-")
-        if not words:
-            return cls(f"post-{post_id.hex[-12:]}")
-        return cls(f"post-{words}"[:SLUG_MAX].strip("-") if _UUID.fullmatch(words) else words)
+        """As `slug_made_from`."""
+        return cls(slug_made_from(words, post_id))
 
     def candidates(self, post_id: PostId) -> Iterator[Self]:
         """The slugs to try in order: itself, `-2` to `-9`, and one with a piece of the id, which nobody else has."""
@@ -92,12 +90,42 @@ class Slug:
         return self.value
 
 
+def slug_made_from(words: str, post_id: PostId) -> str:
+    """A slug's value, of a title's ASCII words; where they make none or look like a UUID, `post-…` instead."""
+    if len(words) > SLUG_MAX:
+        words = words[:SLUG_MAX].strip("-")
+    if not words:
+        return f"post-{post_id.hex[-_SUFFIX_DIGITS:]}"
+    return f"post-{words}"[:SLUG_MAX].strip("-") if _UUID.fullmatch(words) else words
+
+
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Trimmed, without empty and repeated ones, in the order given. Raises InvalidValue."""
+    return _checked_tags(tuple(tags))
+
+
+@lru_cache(maxsize=4096)
+def _checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    # Remembered: the posts of an archive have the same few again and again.
     kept = tuple(dict.fromkeys(tag for tag in (checked_line(t, "tags", longest=TAG_MAX) for t in tags) if tag))
     if len(kept) > TAGS_MAX:
         raise InvalidValue("tags", f"There are {len(kept)} tags; at most {TAGS_MAX} are allowed.", code="too_many")
     return kept
+
+
+def checked_title(title: str) -> str:
+    """Trimmed. Raises InvalidValue."""
+    return checked_line(title, "title", shortest=1, longest=TITLE_MAX)
+
+
+def checked_content(content: str) -> str:
+    """Raises InvalidValue."""
+    return checked(content, "content", longest=CONTENT_MAX)
+
+
+def checked_excerpt(excerpt: str) -> str:
+    """Raises InvalidValue."""
+    return checked(excerpt, "excerpt", longest=EXCERPT_MAX)
 
 
 def checked_instant(value: datetime, field: str) -> datetime:
@@ -130,10 +158,10 @@ class Writing:
     type: PostType = PostType.POST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "title", checked_line(self.title, "title", shortest=1, longest=TITLE_MAX))
-        checked(self.content, "content", longest=CONTENT_MAX)
+        object.__setattr__(self, "title", checked_title(self.title))
+        checked_content(self.content)
         if self.excerpt is not None:
-            checked(self.excerpt, "excerpt", longest=EXCERPT_MAX)
+            checked_excerpt(self.excerpt)
         object.__setattr__(self, "tags", checked_tags(self.tags))
 
 

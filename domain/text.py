@@ -28,6 +28,8 @@ def checked(value: str, field: str, *, longest: int, shortest: int = 0) -> str:
 def checked_line(value: str, field: str, *, longest: int, shortest: int = 0) -> str:
     """As `checked`, trimmed, without line breaks and control characters. Raises InvalidValue."""
     value = value.strip()
+    if value.isprintable() and shortest <= len(value) <= longest:
+        return value  # nothing that cannot be kept is printable
     if not value.isprintable() and any(category(character) in _BREAKING for character in value):
         raise InvalidValue(field, "It must be a single line without control characters.", code="bad_character")
     return checked(value, field, longest=longest, shortest=shortest)

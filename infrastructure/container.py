@@ -15,6 +15,7 @@ from dependency_injector import containers, providers
 
 from application import administrators, auth, health, import_rows, import_runs, imports, outbox, posts, users
 from application.pages import Pages, SiteShape
+from application.ports.formats import ReadLimits
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
 from application.use_cases import UseCases
@@ -24,6 +25,7 @@ from infrastructure.database.database import import_database, service_database
 from infrastructure.database.health import ServersHealth
 from infrastructure.database.pages import SqlPages
 from infrastructure.embedded.secrets import kept_secret
+from infrastructure.formats.html import clean_html
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.health import MemoryHealth
@@ -83,11 +85,19 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(Uuid7Ids)
     slugger = providers.Object(slug_words)
-    readers = providers.Singleton(FormatReaders)
+    formats = providers.Singleton(FormatReaders)
+    clean = providers.Object(clean_html)
     tokens = providers.Singleton(_tokens, settings)
     hasher = providers.Singleton(Argon2Hasher, threads=option.password_hash_threads, waiting=option.password_hash_queue)
     deliveries = providers.Singleton(_deliveries, queue)
     site = providers.Singleton(_site, settings)
+
+    read_limits = providers.Factory(
+        ReadLimits,
+        max_row_bytes=option.max_row_bytes,
+        max_text_bytes=option.max_text_bytes,
+        max_ratio=option.max_text_ratio,
+    )
 
     # Use cases.
     issue_tokens = providers.Factory(
@@ -135,16 +145,33 @@ class Container(containers.DeclarativeContainer):
             imports.ReceiveUpload, blobs=blobs, ids=ids, max_bytes=option.max_upload_bytes
         ),
         discard_upload=providers.Factory(imports.DiscardUpload, blobs=blobs),
-        start_import=providers.Factory(imports.StartImport, begin=begin, queue=queue, clock=clock, ids=ids),
+        start_import=providers.Factory(
+            imports.StartImport,
+            begin=begin,
+            blobs=blobs,
+            formats=formats,
+            queue=queue,
+            clock=clock,
+            ids=ids,
+            limits=read_limits,
+        ),
         show_import=providers.Factory(imports.ShowImport, begin=begin),
+        watch_import=providers.Factory(imports.WatchImport, begin=begin),
+        cancel_import=providers.Factory(imports.CancelImport, begin=begin, clock=clock),
+        resume_import=providers.Factory(imports.ResumeImport, begin=begin, queue=queue, clock=clock, ids=ids),
+        retry_import=providers.Factory(
+            imports.RetryImport, begin=begin, blobs=blobs, queue=queue, clock=clock, ids=ids
+        ),
+        export_import_errors=providers.Factory(imports.ExportImportErrors, begin=begin, formats=formats),
         list_imports=providers.Factory(imports.ListImports, begin=begin),
         list_import_errors=providers.Factory(imports.ListImportErrors, begin=begin),
         run_import=providers.Factory(
             import_runs.RunImport,
             begin=begin_import,
             blobs=blobs,
-            readers=readers,
+            formats=formats,
             hasher=hasher,
+            clean=clean,
             clock=clock,
             ids=ids,
             slugger=slugger,
@@ -152,8 +179,9 @@ class Container(containers.DeclarativeContainer):
                 import_rows.ImportLimits,
                 chunk_rows=option.import_chunk_rows,
                 chunk_bytes=option.import_chunk_bytes,
-                max_row_bytes=option.max_row_bytes,
+                reading=read_limits,
                 lease=providers.Factory(timedelta, seconds=option.import_lease_s),
+                share=option.import_share,
             ),
             currency=option.currency,
         ),

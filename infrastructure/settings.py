@@ -80,8 +80,15 @@ class Settings(BaseSettings):
     import_chunk_rows: int = Field(default=2_000, ge=1)
     import_chunk_bytes: int = Field(default=4 * MIB, ge=1024)
     max_row_bytes: int = Field(default=4 * MIB, ge=1024)
+    max_text_bytes: int = Field(default=256 * 1024 * MIB, ge=1024)
+    """Of a file once it is decompressed."""
+    max_text_ratio: int = Field(default=200, ge=1)
+    """Of the decompressed text to the file."""
     import_lease_s: float = Field(default=10.0, gt=0)
-    imports_at_once: int = Field(default=1, ge=1)
+    imports_at_once: int = Field(default=2, ge=1)
+    """In a worker; others wait for their turn."""
+    import_share: float = Field(default=1.0, gt=0, le=1)
+    """How much of the time an import may be writing: less leaves more of the machine to requests."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -71,7 +71,7 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class RowSkip:
-    """A record that is read and counted, and by rule not imported: `reason` names the rule (`comment`, `attachment`)."""
+    """A record that is read and counted, and by rule not imported: `reason` names the rule (a `comment`)."""
 
     reason: str
 

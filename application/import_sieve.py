@@ -1,0 +1,128 @@
+"""Which rows of posts are new, which are here already, and which fail: judged in the order of the file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from application.import_authors import Author, AuthorsSight
+from application.import_rows import Met
+from application.ports.formats import RowProblem
+from application.ports.repositories import Stored
+from domain.ids import PostId
+from domain.imports import ImportJob, OnConflict
+
+if TYPE_CHECKING:
+    from application.import_posts import PostDraft
+
+_UNKNOWN_AUTHOR = RowProblem("author", "unknown_author", "Nobody has this username or email address.")
+_NO_AUTHOR = RowProblem("author", "missing", "It is required, unless the import has a default author.")
+_DUPLICATE = RowProblem("external_id", "duplicate", "A row before this one has the same source and external id.")
+_SLUG_DUPLICATE = RowProblem("slug", "duplicate", "A row before this one has this slug.")
+_SLUG_TAKEN = RowProblem("slug", "slug_taken", "The slug belongs to another post.")
+_EXISTS = RowProblem("external_id", "exists", "The post is here already, and the import fails such rows.")
+_SLUG_EXISTS = RowProblem("slug", "exists", "A post of this slug is here already, and the import fails such rows.")
+
+
+@dataclass(frozen=True, slots=True)
+class PostsSight:
+    """What was stored when somebody looked; `remembered` is what the job has met before."""
+
+    known: Mapping[tuple[str, str], Stored[PostId]]
+    slugs: Mapping[str, Stored[PostId]]
+    authors: AuthorsSight
+    remembered: Met
+
+
+@dataclass(slots=True)
+class PostVerdicts:
+    """`wanted` are authors to be made, by login; those of them that a dry run made before are `rehearsed` too. `ours`
+    is all that rows of the job stand for by now."""
+
+    new: "list[PostDraft]" = field(default_factory=list)
+    known: "list[tuple[PostDraft, Stored[PostId]]]" = field(default_factory=list)
+    problems: "list[tuple[PostDraft, RowProblem]]" = field(default_factory=list)
+    skipped: int = 0
+    wanted: dict[str, Author] = field(default_factory=dict)
+    rehearsed: set[str] = field(default_factory=set)
+    ours: Met = field(default_factory=Met)
+    met: Met = field(default_factory=Met)
+
+
+class Sieve:
+    def __init__(self, job: ImportJob, sight: PostsSight, since: Met) -> None:
+        self._job_id = job.id
+        self._options = job.options
+        self._sight = sight
+        self._since = since
+        self._verdicts = PostVerdicts()
+        self._verdicts.ours.add(sight.remembered)
+        self._verdicts.ours.add(since)
+
+    def judge_all(self, drafts: "Sequence[PostDraft]") -> PostVerdicts:
+        verdicts = self._verdicts
+        for draft in drafts:
+            problem = self._judge(draft)
+            if problem is not None:
+                verdicts.problems.append((draft, problem))
+        return verdicts
+
+    def _judge(self, draft: "PostDraft") -> RowProblem | None:
+        verdicts, ours = self._verdicts, self._verdicts.ours
+        key, slug = draft.key, draft.slug
+        if key is None:
+            stored, is_ours = self._sight.slugs.get(slug), slug in ours.slugs
+        else:
+            stored, is_ours = self._sight.known.get(key), key in ours.keys
+        if is_ours or (stored is not None and stored.origin == self._job_id):
+            return _SLUG_DUPLICATE if key is None else _DUPLICATE
+        if stored is not None and self._options.on_conflict is OnConflict.SKIP:
+            verdicts.skipped += 1
+            return None
+        if stored is not None and self._options.on_conflict is OnConflict.FAIL:
+            return _SLUG_EXISTS if key is None else _EXISTS
+        problem = self._author_problem(draft, is_new=stored is None) or self._slug_problem(draft, stored)
+        if problem is not None:
+            return problem
+        self._want(draft.author)
+        if key is not None:
+            ours.keys.add(key)
+        if draft.names_slug:
+            ours.slugs.add(slug)
+        if stored is None:
+            verdicts.new.append(draft)
+        else:
+            verdicts.known.append((draft, stored))
+            if key is None:
+                verdicts.met.slugs.add(slug)
+            else:
+                verdicts.met.keys.add(key)
+        return None
+
+    def _author_problem(self, draft: "PostDraft", *, is_new: bool) -> RowProblem | None:
+        options = self._options
+        if options.default_author is not None:
+            return None
+        if draft.author is None:
+            return _NO_AUTHOR if is_new else None
+        if options.create_authors or self._sight.authors.find(draft.author) is not None:
+            return None
+        return _UNKNOWN_AUTHOR
+
+    def _want(self, author: Author | None) -> None:
+        """To be made, where nobody has them and that was asked for."""
+        if author is None or not self._options.create_authors or self._sight.authors.find(author) is not None:
+            return
+        self._verdicts.wanted.setdefault(author.login, author)
+        if self._sight.authors.was_rehearsed(author) or not self._since.logins.isdisjoint(author.logins):
+            self._verdicts.rehearsed.add(author.login)
+
+    def _slug_problem(self, draft: "PostDraft", stored: Stored[PostId] | None) -> RowProblem | None:
+        slug = draft.slug
+        if not draft.names_slug:
+            return None
+        holder = self._sight.slugs.get(slug)
+        if holder is not None and stored is not None and holder.id == stored.id:
+            return None
+        if slug in self._verdicts.ours.slugs or (holder is not None and holder.origin == self._job_id):
+            return _SLUG_DUPLICATE
+        return _SLUG_TAKEN if holder is not None else None

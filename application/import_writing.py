@@ -1,0 +1,237 @@
+"""Writing the rows of a job that this worker has claimed: chunk by chunk, each in one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from application.ahead import ahead, ahead_in_thread
+from application.import_rows import Chunk, Chunks, ImportLimits, Met, Outcome, RowsOfKind, unexpected
+from application.ports.formats import FileShape, Formats, RowProblem
+from application.ports.services import BlobStorage, Clock
+from application.ports.work import BeginWork, UnitOfWork
+from domain.errors import (
+    BlobNotFound,
+    Busy,
+    BylineError,
+    Conflict,
+    InvalidValue,
+    LeaseLost,
+    TooLarge,
+    Unavailable,
+    UserNotFound,
+)
+from domain.ids import ImportId
+from domain.imports import ImportJob, ImportState, OnConflict
+
+# How long to wait before each further try while the database is busy or away.
+PAUSES_S = (0.05, 0.25, 1.0)
+
+# What a chunk's transaction may be refused for because of a row in it, or because somebody came between.
+_REFUSALS = (Conflict, UserNotFound, InvalidValue)
+_PLACES_AT_ONCE = 10_000
+
+
+class Unreadable(Exception):
+    """The file as a whole. `str` says why, fit for the operator."""
+
+
+class Cancelled(Exception):
+    """Somebody asked for that."""
+
+
+class Stopped(Exception):
+    """The worker is to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A chunk, and what was stored when somebody looked; None: nobody has."""
+
+    chunk: Chunk[Any]
+    sight: Any = None
+
+
+@dataclass(slots=True)
+class Writing:
+    """`job` is as the last commit left it."""
+
+    begin: BeginWork
+    blobs: BlobStorage
+    formats: Formats
+    clock: Clock
+    limits: ImportLimits
+    rows: RowsOfKind[Any, Any]
+    job: ImportJob
+    stop: asyncio.Event
+    on_progress: Callable[[ImportJob], None]
+    only: frozenset[int] | None = None
+
+    async def __call__(self) -> None:
+        """All that is left, or up to where too many rows have failed.
+
+        Raises Unreadable, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be written for
+        seconds.
+        """
+        if self.job.parent_id is not None:
+            self.only = await self._failed_places(self.job.parent_id)
+        if await self._carefully():
+            await self._at_full_speed()
+
+    async def _carefully(self) -> bool:
+        """After a death: chunk by chunk, each read only when the one before is in. Whether there may be more."""
+        if not self.job.caution.chunk_rows:
+            return True
+        async with self._opened() as file:
+            chunks = self._chunks(file, self.job.caution.chunk_rows)
+            while self.job.caution.chunk_rows and not self.job.has_too_many_errors:
+                chunk = await asyncio.to_thread(next, chunks, None)
+                if chunk is None:
+                    return False
+                await self._write(_Looked(chunk), None)
+        return not self.job.has_too_many_errors
+
+    async def _at_full_speed(self) -> None:
+        since: Met | None = Met()
+        async with (
+            self._opened() as file,
+            aclosing(ahead_in_thread(self._chunks(file, self.limits.chunk_rows))) as read,
+            aclosing(ahead(read, self._look_at)) as coming,
+        ):
+            async for looked in coming:
+                since = await self._write(looked, since)
+                if self.job.has_too_many_errors:
+                    return
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[BinaryIO]:
+        """Raises Unreadable."""
+        try:
+            file = await asyncio.to_thread(self.blobs.open, self.job.blob_key)
+        except BlobNotFound:
+            raise Unreadable("The uploaded file is gone.") from None
+        except OSError as error:
+            raise Unreadable(f"The uploaded file cannot be read: {error.strerror}.") from error
+        with file:
+            yield file
+
+    def _chunks(self, file: BinaryIO, rows_max: int) -> Iterator[Chunk[Any]]:
+        """Blocking. Raises Unreadable."""
+        job = self.job
+        shape = FileShape(job.kind, self.limits.reading, job.options.columns)
+        try:
+            reading = self.formats.reader(job.format)(file, shape, start=job.checkpoint)
+            yield from Chunks(reading, self.rows, self.limits, rows_max, self.only, job.caution.is_quarantine)
+        except InvalidValue as error:
+            raise Unreadable(error.message) from None
+        except TooLarge as error:
+            raise Unreadable(str(error)) from None
+        except OSError as error:
+            raise Unreadable(f"The uploaded file cannot be read: {error.strerror}.") from error
+
+    async def _failed_places(self, parent_id: ImportId) -> frozenset[int]:
+        places: list[int] = []
+        while True:
+            async with self.begin() as work:
+                last = places[-1] if places else 0
+                found = await work.imports.error_places(parent_id, after=last, limit=_PLACES_AT_ONCE)
+            if not found:
+                return frozenset(places)
+            places += found
+
+    async def _look_at(self, chunk: Chunk[Any]) -> _Looked:
+        """Where the database does not go along with that, writing will see to it."""
+        try:
+            return _Looked(chunk, await self._sight(chunk))
+        except (Busy, Unavailable):
+            return _Looked(chunk)
+
+    async def _sight(self, chunk: Chunk[Any]) -> Any:
+        async with self.begin() as work:
+            sight = await self.rows.look(chunk.drafts, work)
+        await self.rows.prepare(chunk.drafts, sight)
+        return sight
+
+    async def _write(self, looked: _Looked, since: Met | None) -> Met | None:
+        """What the job has made and met by it. `since` is that of the chunk before, which the look may have missed;
+        None where it is not known."""
+        if self.stop.is_set():
+            raise Stopped
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        written = await self._write_chunk(looked.chunk, None if since is None else looked.sight, since or Met())
+        took = loop.time() - began
+        await asyncio.sleep(took * (1 / self.limits.share - 1))
+        return written
+
+    async def _write_chunk(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
+        """What the database goes on refusing is halved until a row is refused alone."""
+        try:
+            return await self._try_to_commit(chunk, sight, since)
+        except (LeaseLost, Unavailable, Cancelled):
+            raise
+        except Exception as error:
+            refusal = error
+        if not chunk.drafts or (len(chunk.drafts) == 1 and isinstance(refusal, Busy)):
+            raise refusal
+        if len(chunk.drafts) == 1:
+            is_told = isinstance(refusal, BylineError)
+            problem = RowProblem(None, "refused", str(refusal)) if is_told else unexpected(refusal)
+            return await self._try_to_commit(chunk.failed(problem, self.rows.kind), None, Met())
+        for half in chunk.halves():
+            await self._write_chunk(half, None, Met())
+        return None
+
+    async def _try_to_commit(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
+        """Several times. Raises what the last one raised."""
+        for pause in PAUSES_S:
+            try:
+                return await self._commit(chunk, sight, since)
+            except (Busy, Unavailable):
+                await asyncio.sleep(pause)
+            except _REFUSALS:
+                pass
+            # Somebody may have come between the look and the writing: the next look will see them.
+            sight = None
+        return await self._commit(chunk, None, Met())
+
+    async def _commit(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
+        if chunk.drafts and sight is None:
+            sight, since = await self._sight(chunk), Met()
+        job = self.job
+        async with self.begin() as work:
+            await work.imports.hold(job)
+            stored = await work.imports.get(job.id)
+            if stored.checkpoint != job.checkpoint:
+                # The answer to an earlier try's commit was lost, and the commit was not.
+                self._proceed(stored)
+                return None
+            if stored.state is ImportState.CANCELLING:
+                raise Cancelled
+            outcome = await self._written(chunk, sight, since, work) if chunk.drafts else Outcome()
+            errors = sorted([*chunk.errors, *outcome.errors], key=lambda error: error.place)
+            if errors:
+                await work.imports.add_errors(job.id, errors)
+            advanced = job.advanced(chunk.tally(outcome), chunk.next, at=self.clock.now())
+            await work.imports.save(advanced)
+            await work.commit()
+        self._proceed(advanced)
+        outcome.made.add(outcome.met)
+        return outcome.made
+
+    async def _written(self, chunk: Chunk[Any], sight: Any, since: Met, work: UnitOfWork) -> Outcome:
+        options = self.job.options
+        if not options.dry_run:
+            outcome = await self.rows.write(chunk.drafts, sight, since, work)
+            if options.on_conflict is OnConflict.UPDATE:
+                await work.imports.add_marks(self.job.id, outcome.met.marks())
+            return outcome
+        async with work.rehearsal():
+            outcome = await self.rows.write(chunk.drafts, sight, since, work)
+        await work.imports.add_marks(self.job.id, outcome.met.marks() | outcome.made.marks())
+        return outcome
+
+    def _proceed(self, job: ImportJob) -> None:
+        self.job = job
+        self.on_progress(job)
