@@ -37,6 +37,21 @@ async def viewer_of(request: Request) -> Actor | None:
     return None
 
 
+async def _actor_of(request: Request) -> Actor:
+    """Raises NotAuthenticated."""
+    actor = await viewer_of(request)
+    if actor is None:
+        raise NotAuthenticated
+    return actor
+
+
+async def operator_of(request: Request) -> Actor:
+    """Raises NotAuthenticated, NotAllowed."""
+    actor = await _actor_of(request)
+    actor.require_operator()
+    return actor
+
+
 class _Bearer(SecurityBase):
     """How clients sign in, as the OpenAPI document tells it."""
 
@@ -49,10 +64,7 @@ class _Bearer(SecurityBase):
 
 class _SignedIn(_Bearer):
     async def __call__(self, request: Request) -> Actor:
-        actor = await viewer_of(request)
-        if actor is None:
-            raise NotAuthenticated
-        return actor
+        return await _actor_of(request)
 
 
 class _Anybody(_Bearer):
@@ -60,11 +72,9 @@ class _Anybody(_Bearer):
         return await viewer_of(request)
 
 
-class _Operator(_SignedIn):
+class _Operator(_Bearer):
     async def __call__(self, request: Request) -> Actor:
-        actor = await super().__call__(request)
-        actor.require_operator()
-        return actor
+        return await operator_of(request)
 
 
 App = Annotated[UseCases, Depends(use_cases)]

@@ -1,12 +1,15 @@
-"""Pages as responses: the bytes are ready, only the headers are decided here."""
+"""Pages as responses, whose bytes are ready; and what is encoded anew each time, which nobody may store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from application.pages import ListPage, Page
 from interfaces.http.etags import is_current
+from interfaces.http.queries import cursor_links
 
 NO_STORE = {"cache-control": "no-store"}
 
@@ -49,6 +52,24 @@ def written(page: Page, *, location: str | None = None) -> Response:
     if location is None:
         return _Ready(200, page.body, told)
     return _Ready(201, page.body, (*told, (b"location", location.encode())))
+
+
+def encoded(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    told = {**NO_STORE, **(headers or {})}
+    return Response(msgspec.json.encode(body), status, told, media_type="application/json")
+
+
+def encoded_list(request: Request, items: list[Any], page_size: int, next_cursor: str | None) -> Response:
+    """Of a walk by cursor."""
+    body = {
+        "items": items,
+        "page": None,
+        "page_size": page_size,
+        "total": None,
+        "total_pages": None,
+        "next_cursor": next_cursor,
+    }
+    return encoded(body, headers={"link": cursor_links(request, next_cursor)})
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:

@@ -8,12 +8,25 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from application.use_cases import UseCases
-from interfaces.http import auth, author_posts, docs, health, imports, posts, refusals, settings, users
+from interfaces.http import (
+    auth,
+    author_posts,
+    docs,
+    health,
+    import_reports,
+    import_uploads,
+    imports,
+    posts,
+    refusals,
+    settings,
+    users,
+)
 from interfaces.http.middleware import RequestFrame
 from interfaces.http.openapi import DESCRIPTION, TAGS, document
+from interfaces.http.streams import OpenStreams, stopped_by_signals
 
 # In the order in which they are asked: the hot routes first.
-_FEATURES = (posts, users, author_posts, auth, imports, settings, health, docs)
+_FEATURES = (posts, users, author_posts, auth, imports, import_reports, import_uploads, settings, health, docs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,8 @@ class HttpOptions:
     request_timeout_s: float = 10.0
     upload_idle_timeout_s: float = 30.0
     max_body_bytes: int = 2 * 1024 * 1024
+    event_beat_s: float = 15.0
+    event_streams_max: int = 50
 
 
 def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], options: HttpOptions) -> FastAPI:
@@ -32,7 +47,9 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
         async with build() as use_cases:
             app.state.use_cases = use_cases
             app.state.site = settings.site_page(use_cases.site)
-            yield
+            app.state.streams = OpenStreams(options.event_streams_max)
+            with stopped_by_signals(app.state.streams.stop):
+                yield
 
     app = FastAPI(
         title=options.title,
@@ -45,6 +62,7 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
         redirect_slashes=False,
     )
     app.state.upload_idle_timeout_s = options.upload_idle_timeout_s
+    app.state.event_beat_s = options.event_beat_s
     # Not through include_router, which matches each request twice and costs as much again as most of FastAPI.
     for feature in _FEATURES:
         app.router.routes.extend(feature.routes.routes)

@@ -3,6 +3,9 @@
 import asyncio
 from types import TracebackType
 
+DEADLINE = "byline.deadline"
+"""In the scope: the request's own."""
+
 
 class Deadlines:
     """As `asyncio.timeout(seconds)`, for many blocks that all have the same `seconds`.
@@ -67,6 +70,10 @@ class Deadline:
             return
         if self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
+
+    def lift(self) -> None:
+        """From here on the block may take any time."""
+        self._all.leave(self)
 
     def expire(self) -> None:
         self.expired = True

@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import TooLarge
 from interfaces.http import problems
-from interfaces.http.deadlines import Deadlines
+from interfaces.http.deadlines import DEADLINE, Deadlines
 from interfaces.http.problems import REQUEST_ID, Refusal, refusal_of
 from interfaces.http.refusals import BodyTooLarge
+from interfaces.http.streams import IS_HEAD
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +36,8 @@ class RequestFrame:
     """Outermost. An incoming X-Request-ID of at most 128 plain characters is kept, else one is made; it is echoed, in
     every log line of the request, and in every problem.
 
-    After `timeout_s` the request is cancelled and answered with 503, unless its answer has begun. An unexpected error
-    is logged and answered with a 500 that tells nothing of it.
+    After `timeout_s` the request is cancelled and answered with 503, unless its answer has begun; one that lasts lifts
+    this limit. An unexpected error is logged and answered with a 500 that tells nothing of it.
     """
 
     def __init__(self, app: ASGIApp, *, timeout_s: float, max_body_bytes: int) -> None:
@@ -64,7 +65,7 @@ class RequestFrame:
     async def _run(self, scope: Scope, receive: Receive, framed: "_FramedSend") -> Refusal | None:
         """The refusal that is to be sent; None where the answer was."""
         app = self._app if scope["method"] == "GET" else self._app_with_body
-        limit = self._deadlines.limit()
+        limit = scope[DEADLINE] = self._deadlines.limit()
         try:
             if _is_upload(scope):
                 await app(scope, receive, framed)
@@ -140,6 +141,7 @@ class HeadAsGet:
 
         # In place: the frame outside reads the route from the same scope.
         scope["method"] = "GET"
+        scope[IS_HEAD] = True
         await self._app(scope, receive, send_head)
 
 

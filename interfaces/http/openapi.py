@@ -70,8 +70,8 @@ _OF_A_REFUSAL = {
 }
 
 
-def parameter(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": f"^(\\*|{_TAG}(, {_TAG})*)$"}
+def parameter(name: str, description: str, pattern: str = f"^(\\*|{_TAG}(, {_TAG})*)$") -> dict[str, Any]:
+    schema = {"type": "string", "pattern": pattern}
     return {"in": "header", "name": name, "description": description, "schema": schema}
 
 
@@ -85,9 +85,14 @@ def router(prefix: str, *, tag: str) -> APIRouter:
 
 
 def told(
-    *causes: Cause, status: int = 200, headers: dict[str, Any] | None = None, not_modified: bool = False
+    *causes: Cause,
+    status: int = 200,
+    headers: dict[str, Any] | None = None,
+    not_modified: bool = False,
+    media_type: str | None = None,
 ) -> Responses:
-    """An operation's responses: the headers of the good one of `status`, and every refusal, `_ALWAYS` included."""
+    """An operation's responses: the headers of the good one of `status`, its type where it is not JSON, and every
+    refusal, `_ALWAYS` included."""
     kinds: dict[int, list[ProblemType]] = {}
     for cause in (*causes, *_ALWAYS):
         kind = cause if isinstance(cause, ProblemType) else problems.BY_ERROR[cause]
@@ -95,6 +100,8 @@ def told(
             kinds[kind.status].append(kind)
     responses: Responses = {code: _refusal(code, kinds[code]) for code in sorted(kinds)}
     responses[status] = {"headers": headers or {}}
+    if media_type is not None:
+        responses[status]["content"] = {media_type: {"schema": {"type": "string"}}}
     if not_modified:
         responses[304] = {"description": "It is what you have", "headers": ETAG}
     return responses
@@ -122,25 +129,29 @@ def _refusal(status: int, kinds: Iterable[ProblemType]) -> dict[str, Any]:
     }
 
 
-def asks(parameters: type[BaseModel]) -> dict[str, Any]:
-    """The query that a handler reads by itself, for `openapi_extra`."""
+def asks(parameters: type[BaseModel], *headers: dict[str, Any]) -> dict[str, Any]:
+    """The query that a handler reads by itself, and headers, for `openapi_extra`."""
+    properties = parameters.model_json_schema()["properties"]
+    query = [
+        {
+            "in": "query",
+            "name": name,
+            "required": False,
+            "description": properties[name].get("description", ""),
+            "schema": schema,
+        }
+        for name, schema in fields_of(parameters).items()
+    ]
+    return {"parameters": [*query, *headers]}
+
+
+def fields_of(parameters: type[BaseModel]) -> dict[str, Any]:
+    """The schema of each, without references and null, which neither a query nor a form can hold."""
     schema = parameters.model_json_schema()
-    return {
-        "parameters": [
-            {
-                "in": "query",
-                "name": name,
-                "required": False,
-                "description": found.get("description", ""),
-                "schema": _plain(found, schema.get("$defs", {})),
-            }
-            for name, found in schema["properties"].items()
-        ]
-    }
+    return {name: _plain(found, schema.get("$defs", {})) for name, found in schema["properties"].items()}
 
 
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Without references, and without null, which a query cannot hold."""
     kept = {key: value for key, value in schema.items() if key not in ("title", "description", "anyOf", "$ref")}
     if kept.get("default") in (None, []):
         kept.pop("default", None)

@@ -156,6 +156,13 @@ BY_ERROR: Mapping[type[errors.BylineError], ProblemType] = {
     errors.WrongState: _type(
         409, "wrong-state", "It is not in a state for this", "`detail` says which state it is in."
     ),
+    errors.IdempotencyKeyReused: _type(
+        422,
+        "idempotency-key-reused",
+        "The Idempotency-Key was used for another request",
+        "A key stands for one file and its options: repeated with the same, it answers with the job that it made. Use a"
+        " new key for this request.",
+    ),
     errors.Conflict: _type(409, "conflict", "What is stored speaks against it", "`detail` says what does."),
     errors.LeaseLost: _type(409, "lease-lost", "Another worker has taken the job over", "Nothing was written."),
     errors.StaleVersion: _type(

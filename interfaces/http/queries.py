@@ -4,7 +4,7 @@ Handlers read the query themselves: FastAPI takes as long over a dozen parameter
 while the queries of a site's pages are few, so that they can be remembered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
@@ -28,9 +28,10 @@ from application.pages import (
 )
 from domain.actors import Role
 from domain.errors import InvalidValue
+from domain.imports import ImportKind, ImportState
 from interfaces.http.refusals import invalid_parameter
 from interfaces.http.schemas.fields import Model, Tag
-from interfaces.http.schemas.imports import ImportOptions
+from interfaces.http.schemas.imports import REPEATABLE_OPTIONS, UploadOptions
 
 CURSOR_MAX = 300
 FIELDS_MAX = 500
@@ -116,11 +117,20 @@ class UserListParameters(_ListParameters):
 class ImportListParameters(Model):
     page_size: PageSize = PAGE_SIZE
     after: UUID | None = Field(default=None, description="`next_cursor` of the page before")
+    state: ImportState | None = None
+    kind: ImportKind | None = None
+    parent_id: UUID | None = Field(default=None, description="Those that try the failed rows of this import again")
 
 
 class ErrorListParameters(Model):
     page_size: PageSize = PAGE_SIZE_MAX
     after: int = Field(default=0, ge=0, lt=2**63, description="`next_cursor` of the page before")
+
+
+class EventParameters(Model):
+    after: int = Field(
+        default=0, ge=0, lt=2**63, description="Only what is after this `revision`; as `Last-Event-ID` says it"
+    )
 
 
 def _remembering(parse: Callable[[bytes], Asked]) -> Callable[[bytes], Asked]:
@@ -129,13 +139,15 @@ def _remembering(parse: Callable[[bytes], Asked]) -> Callable[[bytes], Asked]:
     return lambda raw: remembered(raw) if len(raw) <= _REMEMBERED_BYTES else parse(raw)
 
 
-def _reader(parameters: type[Parameters], made: Callable[[Parameters], Asked]) -> Callable[[Request], Asked]:
+def _reader(
+    parameters: type[Parameters], made: Callable[[Parameters], Asked], *, repeatable: Collection[str] = ()
+) -> Callable[[Request], Asked]:
     """What a query asks for. The reader raises RequestValidationError, also for unknown and repeated names."""
 
     @_remembering
     def parse(raw: bytes) -> Asked:
         try:
-            return made(parameters.model_validate(_pairs(raw)))
+            return made(parameters.model_validate(_pairs(raw, repeatable)))
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             raise RequestValidationError([{**each, "loc": ("query", *each["loc"])} for each in found]) from None
@@ -145,12 +157,16 @@ def _reader(parameters: type[Parameters], made: Callable[[Parameters], Asked]) -
     return lambda request: parse(request.scope["query_string"])
 
 
-def _pairs(raw: bytes) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def _pairs(raw: bytes, repeatable: Collection[str]) -> dict[str, str | list[str]]:
+    pairs: dict[str, str | list[str]] = {}
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
-        if name in pairs:
+        before = pairs.get(name)
+        if isinstance(before, list):
+            before.append(value)
+        elif before is not None:
             raise InvalidValue(name, "It is given more than once.", code="repeated")
-        pairs[name] = value
+        else:
+            pairs[name] = [value] if name in repeatable else value
     return pairs
 
 
@@ -165,8 +181,9 @@ author_posts_asked = _reader(AuthorPostsParameters, lambda parameters: _sound(pa
 users_asked = _reader(UserListParameters, lambda parameters: _sound(parameters.query()))
 emails_asked = _reader(EmailListParameters, lambda parameters: _sound(parameters.query()))
 imports_asked = _reader(ImportListParameters, lambda parameters: parameters)
-import_options_asked = _reader(ImportOptions, lambda options: options)
+upload_options_asked = _reader(UploadOptions, lambda options: options, repeatable=REPEATABLE_OPTIONS)
 errors_asked = _reader(ErrorListParameters, lambda parameters: parameters)
+events_asked = _reader(EventParameters, lambda parameters: parameters)
 
 
 def links(request: Request, page: ListPage) -> str:

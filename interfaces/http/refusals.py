@@ -59,6 +59,10 @@ def invalid_field(name: str, message: str, *, code: str) -> RequestValidationErr
     return _invalid_at(("body", name), message, code)
 
 
+def invalid_header(name: str, message: str, *, code: str) -> RequestValidationError:
+    return _invalid_at(("header", name), message, code)
+
+
 def _invalid_at(loc: tuple[str, ...], message: str, code: str) -> RequestValidationError:
     return RequestValidationError([{"type": code, "loc": loc, "msg": message}])
 

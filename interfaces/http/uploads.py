@@ -1,7 +1,7 @@
 """Files as they arrive: a multipart form or the raw body, never more of it in memory than a chunk."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from pathlib import PurePath, PureWindowsPath
 from typing import Protocol
 
@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 FIELD_MAX = 1_000
-FIELDS_MAX = 10
+FIELDS_MAX = 100
 FILE_NAME_MAX = 255
 
 
 class Upload(Protocol):
-    """`fields` are complete once `chunks` has come to its end: they may follow the file."""
+    """`fields`, each a list of its values, are complete once `chunks` has come to its end: they may follow the file."""
 
-    fields: dict[str, str]
+    fields: dict[str, list[str]]
     file_name: str | None
 
     async def has_file(self) -> bool:
@@ -36,7 +36,7 @@ class RawUpload:
 
     def __init__(self, request: Request, *, idle_s: float) -> None:
         self._body = _arriving(request, idle_s)
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, list[str]] = {}
         self.file_name: str | None = None
 
     async def has_file(self) -> bool:
@@ -47,9 +47,10 @@ class RawUpload:
 
 
 class MultipartUpload:
-    """multipart/form-data (RFC 7578) with one file, `file`, and short fields before and after it."""
+    """multipart/form-data (RFC 7578) with one file, `file`, and short fields before and after it, of which those in
+    `repeatable` may come more than once."""
 
-    def __init__(self, request: Request, *, idle_s: float) -> None:
+    def __init__(self, request: Request, *, idle_s: float, repeatable: Collection[str] = ()) -> None:
         """Raises HTTPException (400) without a boundary."""
         _, options = parse_options_header(request.headers.get("content-type"))
         try:
@@ -69,8 +70,10 @@ class MultipartUpload:
         except (KeyError, FormParserError):
             raise HTTPException(400, "The Content-Type multipart/form-data needs a boundary.") from None
         self._body = _arriving(request, idle_s)
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, list[str]] = {}
         self.file_name: str | None = None
+        self._repeatable = repeatable
+        self._count = 0
         self._found = False
         self._complete = False
         self._pending: list[bytes] = []
@@ -124,12 +127,15 @@ class MultipartUpload:
     def _begin_content(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
-        if self._name in self.fields or (self._name == "file" and self._found):
+        is_there = self._found if self._name == "file" else self._name in self.fields
+        if is_there and self._name not in self._repeatable:
             raise HTTPException(400, f"The form holds more than one {self._name!r}.")
         if self._name == "file":
             self._found = True
             self.file_name = plain_file_name(options.get(b"filename", b"").decode(errors="replace"))
-        elif len(self.fields) >= FIELDS_MAX:
+            return
+        self._count += 1
+        if self._count > FIELDS_MAX:
             raise HTTPException(400, f"The form holds more than {FIELDS_MAX} fields.")
 
     def _extend_content(self, data: bytes, start: int, end: int) -> None:
@@ -142,7 +148,7 @@ class MultipartUpload:
 
     def _end_part(self) -> None:
         if self._name != "file":
-            self.fields[self._name] = self._value.decode(errors="replace")
+            self.fields.setdefault(self._name, []).append(self._value.decode(errors="replace"))
 
     def _end_form(self) -> None:
         self._complete = True
