@@ -1,8 +1,8 @@
 """How a connection to PostgreSQL is made, whichever pool it is for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 
@@ -26,6 +26,14 @@ class DriverConnection(Protocol):
     async def prepare(self, query: str) -> PreparedStatement: ...
     async def copy_records_to_table(
         self, table_name: str, *, records: Iterable[Sequence[object]], columns: Sequence[str]
+    ) -> str: ...
+    async def copy_to_table(
+        self,
+        table_name: str,
+        *,
+        source: AsyncIterable[bytes],
+        columns: Sequence[str],
+        format: Literal["binary"],  # noqa: A002 -- asyncpg's own
     ) -> str: ...
     def is_in_transaction(self) -> bool: ...
     def is_closed(self) -> bool: ...

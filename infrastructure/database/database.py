@@ -106,8 +106,8 @@ def import_database(settings: Settings) -> Database:
     timeouts = Timeouts(IMPORT_TIMEOUT_S, settings.lock_timeout_s, IMPORT_TIMEOUT_S)
     return Database(
         _connector(settings, "byline-import", timeouts),
-        # One for each import that runs, and one more for the renewal of their leases.
-        size=max(settings.db_import_pool_size, settings.imports_at_once + 1),
+        # Two for each import that runs, which looks ahead while it writes, and one for the renewal of their leases.
+        size=max(settings.db_import_pool_size, 2 * settings.imports_at_once + 1),
         overflow=0,
         read_size=0,
         wait_s=IMPORT_TIMEOUT_S,

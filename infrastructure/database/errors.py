@@ -38,7 +38,10 @@ REFUSALS: Refusals = {
     "fk_imports_created_by": UserNotFound,
     "fk_post_views_post_id": PostNotFound,
     "fk_refresh_tokens_session_id": lambda _: InvalidToken(),
+    "uq_imports_idempotency_key": lambda _: Busy("Another request has this idempotency key."),
+    "fk_imports_parent_id": ImportNotFound,
     "fk_import_errors_import_id": ImportNotFound,
+    "fk_import_marks_import_id": ImportNotFound,
 }
 
 

@@ -7,15 +7,34 @@ fence: a process frozen in the middle of a COPY keeps its locks through every ti
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Row, Select, Text, any_, func, insert, literal, or_, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    Text,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
+from application.ports.repositories import ImportQuery
 from domain.errors import ImportNotFound, LeaseLost
 from domain.ids import ImportId, UserId
-from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportKind, ImportState, RowError, Tally
-from infrastructure.database.tables import import_errors, imports
+from domain.imports import CLAIMED, ImportJob, ImportState, RowError
+from infrastructure.database.import_jobs import job_of, origin_of, progress_of, state_of, storable
+from infrastructure.database.tables import import_errors, import_marks, imports
 from infrastructure.database.transaction import Transaction
 
 _END_HOLDERS: Final = text("""
@@ -25,7 +44,11 @@ _END_HOLDERS: Final = text("""
       AND (classid::bigint << 32) | objid::bigint = :job
 """)
 
-_ERROR_COLUMNS = ("import_id", "number", "line", "field", "code", "message", "row")
+_ADD_MARKS: Final = "INSERT INTO import_marks SELECT $1, unnest($2::bytea[]) ON CONFLICT DO NOTHING"
+_MARKS_AMONG: Final = "SELECT mark FROM import_marks WHERE import_id = $1 AND mark = ANY($2::bytea[])"
+
+_ERROR_COLUMNS = ("import_id", "number", "line", "field", "code", "message", "row", "place")
+_CLAIMED = [state.value for state in CLAIMED]
 
 
 class SqlImports:
@@ -33,22 +56,39 @@ class SqlImports:
         self._tx = transaction
 
     async def get(self, import_id: ImportId) -> ImportJob:
-        return await self._one(_jobs().where(imports.c.id == import_id), import_id)
+        return await self._one(select(imports).where(imports.c.id == import_id), import_id)
 
     async def lock(self, import_id: ImportId) -> ImportJob:
-        return await self._one(_jobs().where(imports.c.id == import_id).with_for_update(key_share=True), import_id)
+        locked = select(imports).where(imports.c.id == import_id).with_for_update(key_share=True)
+        return await self._one(locked, import_id)
 
-    async def newest(self, limit: int, *, before: ImportId | None = None) -> list[ImportJob]:
-        # Ids are UUIDv7: their order is that of their making.
-        newest = _jobs().order_by(imports.c.id.desc()).limit(limit)
-        found = await self._tx.execute(newest if before is None else newest.where(imports.c.id < before))
-        return [_job(row) for row in found]
+    async def newest(self, query: ImportQuery) -> list[ImportJob]:
+        asked = []
+        if query.before is not None:
+            # Ids are UUIDv7: their order is that of their making.
+            asked.append(imports.c.id < query.before)
+        if query.state is not None:
+            asked.append(imports.c.state == query.state.value)
+        if query.kind is not None:
+            asked.append(imports.c.kind == query.kind.value)
+        if query.parent_id is not None:
+            asked.append(imports.c.parent_id == query.parent_id)
+        newest = select(imports).where(*asked).order_by(imports.c.id.desc()).limit(query.limit)
+        return [job_of(row) for row in await self._tx.execute(newest)]
+
+    async def find_by_key(self, created_by: UserId, idempotency_key: str) -> ImportJob | None:
+        is_asked = (imports.c.created_by == created_by, imports.c.idempotency_key == storable(idempotency_key))
+        row = (await self._tx.execute(select(imports).where(*is_asked))).first()
+        return job_of(row) if row else None
+
+    async def lock_key(self, created_by: UserId, idempotency_key: str) -> None:
+        name = created_by.bytes + storable(idempotency_key).encode()
+        number = int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+        await self._tx.execute(select(func.pg_advisory_xact_lock(literal(number, BigInteger))))
 
     async def claimable(self, limit: int, *, at: datetime) -> list[ImportId]:
         expired = or_(imports.c.lease_until.is_(None), imports.c.lease_until <= at)
-        waiting = or_(
-            imports.c.state == ImportState.QUEUED.value, (imports.c.state == ImportState.RUNNING.value) & expired
-        )
+        waiting = or_(imports.c.state == ImportState.QUEUED.value, imports.c.state.in_(_CLAIMED) & expired)
         found = await self._tx.execute(select(imports.c.id).where(waiting).order_by(imports.c.id).limit(limit))
         return list(found.scalars())
 
@@ -59,36 +99,19 @@ class SqlImports:
         return set(found.scalars())
 
     async def add(self, job: ImportJob) -> None:
-        made = insert(imports).values(
-            id=job.id,
-            kind=job.kind.value,
-            format=job.format.value,
-            blob_key=job.blob_key,
-            file_name=None if job.file_name is None else _storable(job.file_name),
-            file_hash=job.file_hash,
-            bytes_total=job.bytes_total,
-            created_by=job.created_by,
-            created_at=job.created_at,
-            fence=job.fence,
-            lease_until=job.lease_until,
-            **_progress(job),
-        )
-        await self._tx.execute(made)
+        made = {**origin_of(job), **progress_of(job), **state_of(job), "fence": job.fence, "revision": job.revision}
+        await self._tx.execute(insert(imports).values(made))
 
     async def save_claim(self, job: ImportJob) -> None:
         await self._tx.execute(_END_HOLDERS, {"job": _lock_key(job.id)})
-        of_the_job = imports.c.id == job.id
-        await self._tx.execute(select(imports.c.id).where(of_the_job).with_for_update())
-        claimed = update(imports).where(of_the_job)
-        await self._tx.execute(
-            claimed.values(
-                state=job.state.value,
-                fence=job.fence,
-                lease_until=job.lease_until,
-                started_at=job.started_at,
-                attempts=job.attempts,
-            )
-        )
+        await self._tx.execute(select(imports.c.id).where(imports.c.id == job.id).with_for_update())
+        await self._change(job, fence=job.fence)
+
+    async def change(self, job: ImportJob) -> ImportJob:
+        revision = await self._change(job)
+        if revision is None:
+            raise ImportNotFound(job.id)
+        return replace(job, revision=revision)
 
     async def hold(self, job: ImportJob) -> None:
         held = select(func.pg_advisory_xact_lock_shared(literal(_lock_key(job.id), BigInteger))).where(*_held_by(job))
@@ -102,9 +125,10 @@ class SqlImports:
             raise LeaseLost(job.id)
 
     async def save(self, job: ImportJob) -> None:
-        values = _progress(job)
-        if job.state is not ImportState.RUNNING:
-            values["lease_until"] = None
+        values = progress_of(job)
+        if job.state not in CLAIMED:
+            values |= {**state_of(job), "lease_until": None}
+        values["revision"] = imports.c.revision + 1
         saved = await self._tx.execute(update(imports).where(*_held_by(job)).values(values))
         if saved.rowcount == 0:
             raise LeaseLost(job.id)
@@ -119,10 +143,11 @@ class SqlImports:
                 import_id,
                 number,
                 error.line,
-                None if error.field is None else _storable(error.field),
+                None if error.field is None else storable(error.field),
                 error.code,
-                _storable(error.message),
+                storable(error.message),
                 None if error.row is None else _json(error.row),
+                error.place,
             )
             for number, error in enumerate(errors, last + 1)
         )
@@ -135,76 +160,53 @@ class SqlImports:
             .order_by(import_errors.c.number)
             .limit(limit)
         )
-        return [(row.number, RowError(row.line, row.field, row.code, row.message, row.row)) for row in found]
+        return [(row.number, RowError(row.line, row.field, row.code, row.message, row.row, row.place)) for row in found]
+
+    async def error_places(self, import_id: ImportId, *, after: int, limit: int) -> list[int]:
+        place = import_errors.c.place
+        places = select(place).distinct().where(import_errors.c.import_id == import_id, place > after)
+        return list((await self._tx.execute(places.order_by(place).limit(limit))).scalars())
+
+    async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
+        key = (import_errors.c.import_id, import_errors.c.number)
+        of_old = imports.c.id == import_errors.c.import_id
+        old = select(*key).join_from(imports, import_errors, of_old).where(imports.c.finished_at < finished_before)
+        deleted = delete(import_errors).where(tuple_(*key).in_(old.limit(limit)))
+        return (await self._tx.execute(deleted)).rowcount
+
+    async def add_marks(self, import_id: ImportId, marks: Collection[bytes]) -> None:
+        await self._tx.fetch(_ADD_MARKS, import_id, list(marks))
+
+    async def marks_among(self, import_id: ImportId, marks: Collection[bytes]) -> set[bytes]:
+        return {row["mark"] for row in await self._tx.fetch(_MARKS_AMONG, import_id, list(marks))}
+
+    async def delete_marks(self, import_id: ImportId) -> None:
+        await self._tx.execute(delete(import_marks).where(import_marks.c.import_id == import_id))
+
+    async def _change(self, job: ImportJob, **more: object) -> int | None:
+        """The revision after it; None where there is no such job."""
+        changed = update(imports).where(imports.c.id == job.id)
+        values = {**state_of(job), "revision": imports.c.revision + 1, **more}
+        return (await self._tx.execute(changed.values(values).returning(imports.c.revision))).scalar_one_or_none()
 
     async def _one(self, statement: Select[Any], import_id: ImportId) -> ImportJob:
         row = (await self._tx.execute(statement)).first()
         if row is None:
             raise ImportNotFound(import_id)
-        return _job(row)
-
-
-def _jobs() -> Select[Any]:
-    return select(imports)
+        return job_of(row)
 
 
 def _held_by(job: ImportJob) -> tuple[Any, ...]:
     return (
         imports.c.id == job.id,
         imports.c.fence == job.fence,
-        imports.c.state == ImportState.RUNNING.value,
+        imports.c.state.in_(_CLAIMED),
     )
 
 
 def _lock_key(import_id: ImportId) -> int:
     """The random half of the id, as the signed number that advisory locks have."""
     return int.from_bytes(import_id.bytes[8:], signed=True)
-
-
-def _progress(job: ImportJob) -> dict[str, object]:
-    tally = job.tally
-    return {
-        "state": job.state.value,
-        "created": tally.created,
-        "updated": tally.updated,
-        "unchanged": tally.unchanged,
-        "skipped": tally.skipped,
-        "failed": tally.failed,
-        "next_offset": job.checkpoint.offset,
-        "next_line": job.checkpoint.line,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "attempts": job.attempts,
-        "error": None if job.error is None else _storable(job.error),
-    }
-
-
-def _job(row: Row[Any]) -> ImportJob:
-    return ImportJob(
-        id=ImportId(row.id),
-        kind=ImportKind(row.kind),
-        format=ImportFormat(row.format),
-        blob_key=row.blob_key,
-        file_name=row.file_name,
-        file_hash=row.file_hash,
-        bytes_total=row.bytes_total,
-        created_by=None if row.created_by is None else UserId(row.created_by),
-        created_at=row.created_at,
-        state=ImportState(row.state),
-        tally=Tally(row.created, row.updated, row.unchanged, row.skipped, row.failed),
-        checkpoint=Checkpoint(row.next_offset, row.next_line),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        error=row.error,
-        fence=row.fence,
-        lease_until=row.lease_until,
-        attempts=row.attempts,
-    )
-
-
-def _storable(words: str) -> str:
-    """NUL and lone surrogates written as escapes: PostgreSQL's text can hold neither."""
-    return words.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _json(row: Mapping[str, object] | str) -> str:

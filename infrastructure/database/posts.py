@@ -2,19 +2,41 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, delete, exists, insert, literal, select, update
 
-from application.ports.repositories import ImportedPost
+from application.ports.repositories import ImportedPost, Stored
 from domain.errors import PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing
+from infrastructure.database.connections import Record
 from infrastructure.database.errors import Refusals
+from infrastructure.database.post_copy import POST_COLUMNS, VIEWS_COLUMNS, encoded_posts, encoded_views
 from infrastructure.database.tables import post_views, posts
 from infrastructure.database.transaction import Transaction
 
 _COLUMNS = tuple(column.name for column in posts.columns if column.computed is None)
+
+_BY_SLUG: Final = "SELECT slug, id, origin FROM posts WHERE slug = ANY($1::text[])"
+# That there is an external id is said again, since it is what the index says: it holds no others.
+_BY_EXTERNAL_ID: Final = """
+    SELECT source, external_id, id, origin
+    FROM unnest($1::text[], $2::text[]) AS wanted (source, external_id) JOIN posts USING (source, external_id)
+    WHERE external_id IS NOT NULL
+"""
+_SAVE_MANY: Final = """
+    UPDATE posts SET
+        author_id = new.author_id, slug = new.slug, title = new.title, content = new.content,
+        content_format = new.content_format, excerpt = new.excerpt, tags = new.tags, type = new.type,
+        status = new.status, published_at = new.published_at, updated_at = new.updated_at, version = posts.version + 1
+    FROM unnest($1::posts[]) AS new WHERE posts.id = new.id
+"""
+_LOCK_AUTHORS: Final = """
+    SELECT id, (SELECT has_parameter_privilege('session_replication_role', 'SET')) AS may_skip_triggers
+    FROM users WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE
+"""
 
 
 class SqlPosts:
@@ -56,32 +78,37 @@ class SqlPosts:
         found = await self._tx.execute(select(exists().where(posts.c.author_id == author_id)))
         return bool(found.scalar_one())
 
-    async def origins_by_slug(self, slugs: Collection[str]) -> dict[str, ImportId | None]:
-        found = await self._tx.execute(select(posts.c.slug, posts.c.origin).where(posts.c.slug == _any_of(slugs)))
-        return {row.slug: row.origin for row in found}
+    async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:
+        return {row["slug"]: _stored(row) for row in await self._tx.fetch(_BY_SLUG, list(slugs))}
 
-    async def origins_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], ImportId | None]:
-        wanted = (
-            func.unnest(
-                literal([source for source, _ in keys], ARRAY(Text)), literal([name for _, name in keys], ARRAY(Text))
-            )
-            .table_valued("source", "external_id", name="wanted")
-            .render_derived()
-        )
-        is_wanted = (posts.c.source == wanted.c.source) & (posts.c.external_id == wanted.c.external_id)
-        # Said again, since it is what the index says: it holds no others.
-        found = await self._tx.execute(
-            select(posts.c.source, posts.c.external_id, posts.c.origin)
-            .join_from(wanted, posts, is_wanted)
-            .where(posts.c.external_id.is_not(None))
-        )
-        return {(row.source, row.external_id): row.origin for row in found}
+    async def stored_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored[PostId]]:
+        sources, names = [source for source, _ in keys], [name for _, name in keys]
+        found = await self._tx.fetch(_BY_EXTERNAL_ID, sources, names)
+        return {(row["source"], row["external_id"]): _stored(row) for row in found}
 
-    async def add_many(self, imported: Sequence[ImportedPost], *, origin: ImportId) -> None:
-        await self._tx.copy(posts, _COLUMNS, (_row(one.post, origin) for one in imported))
-        viewed = [(one.post.id, one.views) for one in imported if one.views]
-        if viewed:
-            await self._tx.copy(post_views, ("post_id", "views"), viewed)
+    async def lock_many(self, post_ids: Collection[PostId]) -> list[Post]:
+        asked = select(posts).where(posts.c.id == any_(literal(list(post_ids), ARRAY(Uuid)))).order_by(posts.c.id)
+        return [_post(row) for row in await self._tx.execute(asked.with_for_update(key_share=True))]
+
+    async def save_many(self, changed: Sequence[Post]) -> None:
+        await self._tx.fetch(_SAVE_MANY, [(*_row(post, None), None) for post in changed])
+
+    async def add_many(self, imported: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
+        """Where it is allowed, without the triggers that look up each row's foreign keys one by one, which take as long
+        as two indexes: the authors are looked up and kept here, all at once, and the views' posts were just written."""
+        skips_triggers = await self._lock_authors({post.author_id for post in imported})
+        if skips_triggers:
+            await self._tx.run("SET LOCAL session_replication_role = replica")
+        await self._tx.copy_encoded(posts, POST_COLUMNS, encoded_posts(imported, origin=origin, at=at))
+        if any(post.views for post in imported):
+            await self._tx.copy_encoded(post_views, VIEWS_COLUMNS, encoded_views(imported))
+        if skips_triggers:
+            await self._tx.run("SET LOCAL session_replication_role = origin")
+
+    async def _lock_authors(self, author_ids: Collection[UserId]) -> bool:
+        """Whether all are there, and stay until the transaction ends, and it may skip triggers."""
+        found = await self._tx.fetch(_LOCK_AUTHORS, list(author_ids))
+        return len(found) == len(author_ids) and all(row["may_skip_triggers"] for row in found)
 
     async def _one(self, statement: Select[Any], post_id: PostId) -> Post:
         row = (await self._tx.execute(statement)).first()
@@ -92,6 +119,10 @@ class SqlPosts:
 
 def _any_of(texts: Collection[str]) -> Any:
     return any_(literal(list(texts), ARRAY(Text)))
+
+
+def _stored(row: Record) -> Stored[PostId]:
+    return Stored(row["id"], row["origin"])
 
 
 def _post(row: Row[Any]) -> Post:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, delete, func, insert, literal, select, update
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, delete, func, insert, literal, select, update
 
+from application.ports.repositories import Stored
 from domain.accounts import Account
 from domain.actors import Role
 from domain.errors import Conflict, EmailTaken, StaleVersion, UserHasPosts, UsernameTaken, UserNotFound
@@ -20,6 +21,22 @@ _USER_COLUMNS = (
     "id", "username", "email", "password_hash", "role", "is_active", "created_at", "updated_at", "version", "origin"
 )  # fmt: skip
 _PROFILE_COLUMNS = ("user_id", "display_name", "bio", "avatar_url", "website")
+
+_BY_LOGIN: Final = """
+    SELECT lower(username) AS login, id, origin FROM users WHERE lower(username) = ANY($1::text[])
+    UNION ALL SELECT lower(email), id, origin FROM users WHERE lower(email) = ANY($2::text[])
+"""
+_SAVE_PROFILES: Final = """
+    WITH new AS (
+        SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[])
+            AS new (id, updated_at, display_name, bio, avatar_url, website)
+    ), touched AS (
+        UPDATE users SET updated_at = new.updated_at, version = users.version + 1 FROM new WHERE users.id = new.id
+    )
+    UPDATE profiles SET
+        display_name = new.display_name, bio = new.bio, avatar_url = new.avatar_url, website = new.website
+    FROM new WHERE profiles.user_id = new.id
+"""
 
 
 class SqlUsers:
@@ -72,11 +89,22 @@ class SqlUsers:
         }
         await self._tx.execute(delete(users).where(users.c.id == user_id), refusals=refusals)
 
-    async def ids_by_login(self, logins: Collection[str]) -> dict[str, UserId]:
-        return {row.login: row.id for row in await self._by_login(logins)}
+    async def stored_by_login(self, logins: Collection[str]) -> dict[str, Stored[UserId]]:
+        names = [login for login in logins if "@" not in login and _is_possible(login)]
+        addresses = [login for login in logins if "@" in login and _is_possible(login)]
+        found = await self._tx.fetch(_BY_LOGIN, names, addresses)
+        return {row["login"]: Stored(row["id"], row["origin"]) for row in found}
 
-    async def origins_by_login(self, logins: Collection[str]) -> dict[str, ImportId | None]:
-        return {row.login: row.origin for row in await self._by_login(logins)}
+    async def lock_many(self, user_ids: Collection[UserId]) -> list[User]:
+        asked = _users().where(users.c.id == any_(literal(list(user_ids), ARRAY(Uuid)))).order_by(users.c.id)
+        return [_user(row) for row in await self._tx.execute(asked.with_for_update(key_share=True))]
+
+    async def save_profiles(self, changed: Sequence[User]) -> None:
+        described = [
+            (u.id, u.updated_at, p.display_name, p.bio, p.avatar_url, p.website) for u in changed for p in (u.profile,)
+        ]
+        if described:
+            await self._tx.fetch(_SAVE_PROFILES, *zip(*described, strict=True))
 
     async def add_many(self, users_: Sequence[User], accounts: Sequence[Account], *, origin: ImportId) -> None:
         made = (
@@ -98,19 +126,6 @@ class SqlUsers:
     async def _version(self, user_id: UserId) -> int | None:
         found = await self._tx.execute(select(users.c.version).where(users.c.id == user_id))
         return found.scalar_one_or_none()
-
-    async def _by_login(self, logins: Collection[str]) -> Sequence[Row[Any]]:
-        names = [login for login in logins if "@" not in login and _is_possible(login)]
-        addresses = [login for login in logins if "@" in login and _is_possible(login)]
-        name, address = func.lower(users.c.username), func.lower(users.c.email)
-        found = (
-            select(name.label("login"), users.c.id, users.c.origin)
-            .where(name == any_(literal(names, ARRAY(Text))))
-            .union_all(
-                select(address, users.c.id, users.c.origin).where(address == any_(literal(addresses, ARRAY(Text))))
-            )
-        )
-        return (await self._tx.execute(found)).all()
 
 
 def _users() -> Select[Any]:

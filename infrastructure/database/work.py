@@ -1,6 +1,7 @@
 """The unit of work on SQLAlchemy Core: one connection, one transaction."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 import structlog
@@ -57,6 +58,9 @@ class SqlWork:
                 await step()
             except Exception:
                 log.warning("after_commit_failed", exc_info=True)
+
+    def rehearsal(self) -> AbstractAsyncContextManager[None]:
+        return self._transaction.rehearsal()
 
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
         self._steps.append(step)
