@@ -34,10 +34,10 @@ async def test_a_form_is_read_alike_in_chunks_of_any_size(size: int) -> None:
     upload = uploaded([FORM[at : at + size] for at in range(0, len(FORM), size)])
 
     assert await upload.has_file()
-    assert upload.fields["before"] == "1"
+    assert upload.fields["before"] == ["1"]
     assert upload.file_name == 'a"b.csv'
     assert b"".join([chunk async for chunk in upload.chunks()]) == CONTENT
-    assert upload.fields == {"before": "1", "after": "é"}
+    assert upload.fields == {"before": ["1"], "after": ["é"]}
 
 
 async def test_no_more_is_read_than_is_asked_for() -> None:
