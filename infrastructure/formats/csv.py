@@ -1,194 +1,154 @@
-"""CSV after RFC 4180, in UTF-8 with or without a byte order mark: a header, then a record a row, whose quoted cells may
-hold line breaks. Cells are parted by commas, semicolons or tabs, whichever the header's are."""
+"""CSV after RFC 4180: a header, then a record a row, whose quoted cells may hold line breaks. Cells are parted by
+commas, semicolons, tabs or pipes and quoted with `"` or `'`, as the beginning of the file shows."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from itertools import accumulate, chain, islice
+from typing import BinaryIO
 
-from application.ports.formats import PostRow, Record, RowProblem, UserRow
-from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind
-from infrastructure.formats.lines import read_line
-from infrastructure.formats.rows import (
-    BOM,
-    CHOICES,
-    ROW_TYPES,
-    SHOWN_OF_OVERLONG,
-    choice,
-    field_names,
-    instant,
-    required_names,
-    whole_number,
-)
-
-_DELIMITERS = ",;\t"
-
-Convert = Callable[[str, str], object]
+from application.ports.formats import FileShape, Reading, Record, RowProblem
+from domain.imports import Checkpoint
+from infrastructure.formats.headers import Header
+from infrastructure.formats.lines import Lines
+from infrastructure.formats.rows import NOT_UTF_8, SHOWN_OF_OVERLONG
+from infrastructure.formats.sources import Text, TextReading, damage
 
 # Of the whole process, and 128 KiB unless told; what bounds a cell is `max_row_bytes`.
 csv.field_size_limit(2**31 - 1)
 
 
-def _parted_tags(cell: str, _field: str) -> tuple[str, ...]:
-    return tuple(cell.split("|"))
-
-
-_CONVERT: Mapping[str, Convert] = {
-    "tags": _parted_tags,
-    "views": whole_number,
-    "published_at": instant,
-    **dict.fromkeys(CHOICES, choice),
-}
-
-
-def read_csv(file: BinaryIO, kind: ImportKind, *, start: Checkpoint, max_row_bytes: int) -> Iterator[Record]:
+def read_csv(file: BinaryIO, shape: FileShape, *, start: Checkpoint) -> Reading:
     """A `Reader`. Empty cells are absent fields; rows without any cell filled are passed over.
 
     A record that breaks the quoting rules, or grows past `max_row_bytes`, is a problem of its first line, and reading
     goes on at the next line: a quote that nobody closed costs one row and not the rest of the file.
     """
-    file.seek(0)
-    columns, begin = _header(file, kind, max_row_bytes)
-    lines = _Lines(file, start if start.offset else begin, max_row_bytes)
+    return TextReading(file, shape, start, _records)
+
+
+def _records(text: Text, shape: FileShape, start: Checkpoint) -> Iterator[Record]:
+    header = Header.of(text, shape)
+    longest = shape.limits.max_row_bytes
+    rows = _Rows(text, header, start if start.offset else Checkpoint(header.end, 2), longest)
     while True:
-        at = lines.here
-        reader = csv.reader(lines, delimiter=columns.delimiter, strict=True)
         try:
-            for cells in reader:
-                if any(cells):
-                    yield _record(columns, cells, lines, at)
-                at = lines.here
-                lines.begin_record()
+            yield from rows.sound()
         except (csv.Error, _TooLong) as error:
-            shown = lines.skip_line_at(at)
-            yield Record(at.line, lines.here, _damage(error, max_row_bytes), shown)
+            if rows.is_cut_off and not isinstance(error, _TooLong):
+                break
+            yield rows.passed_over(error)
         else:
-            return
-
-
-class _Columns:
-    """What the header names, and how a row is made of the cells below it."""
-
-    def __init__(self, kind: ImportKind, names: Sequence[str], delimiter: str) -> None:
-        self.names = names
-        self.delimiter = delimiter
-        self._convert = [_CONVERT.get(name) for name in names]
-        self._required = required_names(kind)
-        self._row_type = ROW_TYPES[kind]
-
-    def row(self, cells: Sequence[str]) -> PostRow | UserRow | RowProblem:
-        values: dict[str, Any] = {}
-        try:
-            for name, cell, convert in zip(self.names, cells, self._convert, strict=True):
-                if cell:
-                    values[name] = convert(cell, name) if convert else cell
-        except InvalidValue as error:
-            return RowProblem(error.field, error.code, error.message)
-        for name in self._required:
-            if name not in values:
-                return RowProblem(name, "missing", "It is required.")
-        return self._row_type(**values)
+            break
+    if rows.is_cut_off and text.damage is not None:
+        yield rows.cut_off(text.damage)
 
 
 class _TooLong(Exception):
     pass
 
 
-class _Lines:
-    """The text lines that `csv.reader` asks for, one at a time: never further than the record that it is reading."""
+class _Rows:
+    """`held` are lines, of which the record that is being read begins at `next`; `ends` are where they end."""
 
-    def __init__(self, file: BinaryIO, start: Checkpoint, max_row_bytes: int) -> None:
-        self._file = file
-        self._longest = max_row_bytes
-        self._seek(start)
+    def __init__(self, text: Text, header: Header, start: Checkpoint, longest: int) -> None:
+        self._text = text
+        self._header = header
+        self._longest = longest
+        self._lines = Lines(text, start, longest=longest)
+        self._fresh = iter(self._lines)
+        self._offset, self._line = start.offset, start.line
+        self._held: list[bytes] = []
+        self._ends: list[int] = []
+        self._next = 0
+        self._dropped = 0
+        self._has_bad_bytes = False
 
     @property
-    def here(self) -> Checkpoint:
-        return Checkpoint(self._offset, self._number)
+    def is_cut_off(self) -> bool:
+        return self._lines.is_damaged
 
-    def begin_record(self) -> None:
-        self._record_bytes = 0
-        self.is_utf8 = True
+    def sound(self) -> Iterator[Record]:
+        """Those that keep the quoting rules. Raises csv.Error and _TooLong."""
+        text, ends, read, width = self._text, self._ends, self._header.read, self._header.width
+        longest, offset, line = self._longest + 2, self._offset, self._line
+        delimiter, quote = self._header.dialect.delimiter, self._header.dialect.quote
+        self._dropped = -self._next
+        reader = csv.reader(chain.from_iterable(self._texts()), delimiter=delimiter, quotechar=quote, strict=True)
+        for cells in reader:
+            following = reader.line_num - self._dropped
+            end, end_line = ends[following - 1], line + following - self._next
+            if end - offset > longest:
+                raise _TooLong
+            if any(cells):
+                text.taken = end
+                if len(cells) == width and not (self._has_bad_bytes and _has_bad_bytes(cells)):
+                    parsed, raw = read(cells)
+                    yield Record(line, line, end, end_line, parsed, raw)
+                else:
+                    shown = b"\n".join(self._held[self._next : following]).rstrip(b"\r")
+                    yield Record(line, line, end, end_line, self._misfit(cells), shown)
+            self._next, self._offset, self._line = following, end, end_line
+            offset, line = end, end_line
 
-    def __iter__(self) -> Iterator[str]:
-        return self
+    def _texts(self) -> Iterator[list[str]]:
+        """What `csv.reader` asks for: never further than the lines that came with those of its record."""
+        if self._next < len(self._held):
+            yield self._decoded(self._held[self._next :])
+        for lines, besides in self._fresh:
+            if self._ends and self._ends[-1] - self._offset > self._longest + 2:
+                self._hold(lines, besides)
+                raise _TooLong
+            self._hold(lines, besides)
+            yield self._decoded(lines)
 
-    def __next__(self) -> str:
-        raw = self._file.readline(self._longest + 3)
-        if not raw:
-            raise StopIteration
-        self._offset += len(raw)
-        self._number += 1
-        self._record_bytes += len(raw)
-        if self._record_bytes > self._longest + 2:
-            raise _TooLong
+    def _hold(self, lines: list[bytes], besides: int) -> None:
+        """Instead of those before the record that is being read."""
+        end = self._ends[-1] if self._ends else self._offset
+        del self._held[: self._next], self._ends[: self._next]
+        self._dropped += self._next
+        self._next = 0
+        self._has_bad_bytes = self._has_bad_bytes and bool(self._held)
+        self._held += lines
+        self._ends += islice(accumulate((len(line) + besides for line in lines), initial=end), 1, None)
+
+    def _decoded(self, lines: list[bytes]) -> list[str]:
         try:
-            return raw.decode()
+            return [line.decode() + "\n" for line in lines]
         except UnicodeDecodeError:
-            self.is_utf8 = False
-            return raw.decode(errors="surrogateescape")
+            self._has_bad_bytes = True
+            return [line.decode(errors="surrogateescape") + "\n" for line in lines]
 
-    def bytes_since(self, start: Checkpoint) -> bytes:
-        self._file.seek(start.offset)
-        return self._file.read(self._offset - start.offset)
+    def passed_over(self, error: csv.Error | _TooLong) -> Record:
+        """The first line of the record that is being read, as damaged; the others are to be read again."""
+        begun, following = self._line, self._line + 1
+        shown = self._held[self._next][:SHOWN_OF_OVERLONG].rstrip(b"\r")
+        self._offset = self._text.taken = self._ends[self._next]
+        self._line = following
+        self._next += 1
+        went_on = f"Reading went on in line {following}."
+        if isinstance(error, _TooLong):
+            message = f"It is longer than {self._longest} bytes, or a quote is opened and never closed. {went_on}"
+            problem = RowProblem(None, "too_long", message)
+        else:
+            problem = RowProblem(None, "bad_csv", f"Its quotes are broken: {error}. {went_on}")
+        return Record(begun, begun, self._offset, following, problem, shown)
 
-    def skip_line_at(self, start: Checkpoint) -> bytes:
-        """The beginning of the line at `start`; the next line read is the one after it."""
-        self._seek(start)
-        line, taken = read_line(self._file, self._longest)
-        self._offset += taken
-        self._number += 1
-        return line[:SHOWN_OF_OVERLONG]
+    def cut_off(self, problem: RowProblem) -> Record:
+        """The record that is being read, and what is left of its last line."""
+        partial = b"\n".join([*self._held[self._next :], self._lines.partial])
+        self._text.taken = self._offset + len(partial)
+        return damage(self._line, self._line, self._offset, problem, partial)
 
-    def _seek(self, to: Checkpoint) -> None:
-        self._file.seek(to.offset)
-        self._offset, self._number = to.offset, to.line
-        self.begin_record()
-
-
-def _record(columns: _Columns, cells: Sequence[str], lines: _Lines, at: Checkpoint) -> Record:
-    if not lines.is_utf8:
-        problem = RowProblem(None, "bad_encoding", "It is not UTF-8.")
-    elif len(cells) != len(columns.names):
-        message = f"It has {len(cells)} cells; the header names {len(columns.names)}."
-        problem = RowProblem(None, "wrong_width", message)
-    else:
-        return Record(at.line, lines.here, columns.row(cells), dict(zip(columns.names, cells, strict=True)))
-    return Record(at.line, lines.here, problem, lines.bytes_since(at).rstrip(b"\r\n"))
-
-
-def _damage(error: csv.Error | _TooLong, max_row_bytes: int) -> RowProblem:
-    if isinstance(error, _TooLong):
-        return RowProblem(
-            None, "too_long", f"It is longer than {max_row_bytes} bytes, or a quote is opened and never closed."
-        )
-    return RowProblem(None, "bad_csv", f"Its quotes are broken: {error}. Reading went on at the next line.")
+    def _misfit(self, cells: list[str]) -> RowProblem:
+        if _has_bad_bytes(cells):
+            return NOT_UTF_8
+        message = f"It has {len(cells)} cells; the header names {self._header.width}."
+        return RowProblem(None, "wrong_width", message)
 
 
-def _header(file: BinaryIO, kind: ImportKind, longest: int) -> tuple[_Columns, Checkpoint]:
-    """The columns, and where the first record begins. Raises InvalidValue."""
-    line, taken = read_line(file, longest)
+def _has_bad_bytes(cells: list[str]) -> bool:
     try:
-        text = line.removeprefix(BOM).decode()
-    except UnicodeDecodeError:
-        raise InvalidValue("file", "The header is not UTF-8.", code="bad_encoding") from None
-    known = field_names(kind)
-
-    def split(delimiter: str) -> list[str]:
-        try:
-            return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter), [])]
-        except csv.Error as error:
-            raise InvalidValue("file", f"The header cannot be read: {error}.", code="bad_header") from None
-
-    delimiter = max(_DELIMITERS, key=lambda each: len(set(split(each)).intersection(known)))
-    columns = split(delimiter)
-    known_are = f"The columns of {kind} are: {', '.join(known)}."
-    for position, column in enumerate(columns):
-        if column not in known:
-            raise InvalidValue("file", f"There is no column {column[:100]!r}. {known_are}", code="unknown_column")
-        if column in columns[:position]:
-            raise InvalidValue("file", f"The header names the column {column!r} twice.", code="repeated_column")
-    for name in required_names(kind):
-        if name not in columns:
-            raise InvalidValue("file", f"The header lacks the column {name!r}. {known_are}", code="missing_column")
-    return _Columns(kind, columns, delimiter), Checkpoint(taken, 2)
+        "".join(cells).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

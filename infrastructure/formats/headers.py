@@ -1,0 +1,80 @@
+"""The header of a CSV: which field each column stands for, and how a row is made of the cells below it."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from application.ports.formats import FileShape
+from domain.errors import InvalidValue
+from infrastructure.formats.cells import Cells, Named
+from infrastructure.formats.dialects import Dialect, cells_of, dialect_of
+from infrastructure.formats.error_files import as_it_was
+from infrastructure.formats.objects import ENTRY_KEYS, Objects, Read
+from infrastructure.formats.rows import alike, compared, field_names, fields_are, renamings, required_names
+from infrastructure.formats.sources import Text
+
+_LOOKED_AT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`end` is where the first record begins. `read` makes a row of `width` cells; it never raises."""
+
+    dialect: Dialect
+    width: int
+    end: int
+    read: Callable[[list[str]], Read]
+
+    @classmethod
+    def of(cls, text: Text, shape: FileShape) -> "Header":
+        """Raises InvalidValue, unless the columns are those of the kind, or those of an error file."""
+        line, feed, _ = text.head.partition(b"\n")
+        if text.damage is not None and not feed:
+            raise InvalidValue("file", text.damage.message, code=text.damage.code)
+        try:
+            header = line.decode()
+        except UnicodeDecodeError:
+            raise InvalidValue("file", "The header is not UTF-8.", code="bad_encoding") from None
+        following = text.head[len(line) + 1 : len(line) + _LOOKED_AT_BYTES].decode(errors="replace")
+        renamed = renamings(shape)
+        known = {compared(name) for name in (*field_names(shape.kind), *renamed, *ENTRY_KEYS)}
+        try:
+            dialect = dialect_of([header, *following.split("\n")], lambda name: compared(name) in known)
+            columns = cells_of(header, dialect)
+        except csv.Error as error:
+            raise InvalidValue("file", f"The header cannot be read: {error}.", code="bad_header") from None
+        end = len(line) + len(feed)
+        entry = [compared(column) for column in columns]
+        if sorted(entry) == sorted(ENTRY_KEYS):
+            return cls(dialect, len(columns), end, _entries(shape, entry.index("row")))
+        names = _names(shape, columns, renamed)
+        return cls(dialect, len(names), end, _rows(shape, names))
+
+
+def _rows(shape: FileShape, names: Sequence[str]) -> Callable[[list[str]], Read]:
+    row = Cells(shape.kind, names).row
+    return lambda cells: (row(cells), Named(names, cells))
+
+
+def _entries(shape: FileShape, place: int) -> Callable[[list[str]], Read]:
+    read_entry = Objects(shape).read_entry
+    return lambda cells: read_entry(as_it_was(cells[place]) or None)
+
+
+def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+    """Of the fields, as the columns stand for them. Raises InvalidValue."""
+    known = {compared(name): name for name in field_names(shape.kind)} | dict(renamed)
+    names: list[str] = []
+    for column in columns:
+        field = known.get(compared(column))
+        if field is None:
+            told = f"There is no column {column[:100]!r}.{alike(column, field_names(shape.kind))}"
+            raise InvalidValue("file", f"{told} {fields_are(shape.kind)}", code="unknown_column")
+        if field and field in names:
+            raise InvalidValue("file", f"The header names the column {field!r} twice.", code="repeated_column")
+        names.append(field)
+    for name in required_names(shape.kind):
+        if name not in names:
+            told = f"The header lacks the column {name!r}."
+            raise InvalidValue("file", f"{told} {fields_are(shape.kind)}", code="missing_column")
+    return names
