@@ -57,6 +57,8 @@ class MemoryImports:
         await self._tx.statement()
         if job.created_by is not None and not await self._tx.users.refer(job.created_by):
             raise self._tx.refused(UserNotFound(job.created_by))
+        if job.parent_id is not None and not await self._tx.imports.refer(job.parent_id):
+            raise self._tx.refused(ImportNotFound(job.parent_id))
         if job.idempotency_key is not None and any(
             (other.created_by, other.idempotency_key) == (job.created_by, job.idempotency_key)
             for other in self._tx.imports.latest_values()

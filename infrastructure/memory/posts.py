@@ -76,11 +76,13 @@ class MemoryPosts:
 
     async def save_many(self, posts: Sequence[Post]) -> None:
         await self._tx.statement()
+        moved = []
         for post in posts:
             stored = await self._tx.posts.lock(post.id)
             if stored is not None:
                 await self._save(stored, post)
-        for post in posts:
+                moved += [post] if post.author_id != stored.post.author_id else []
+        for post in moved:
             await self._require_author(post)
 
     async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from application.pages import Pages
-from application.ports.repositories import ImportedPost
 from application.ports.services import Actors
 from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.accounts import Account
@@ -13,9 +12,10 @@ from domain.imports import ImportJob
 from domain.posts import Post
 from domain.sessions import RefreshToken, Session
 from domain.users import User
-from tests.builders import a_job
+from tests.builders import a_job, imported
+from tests.contract.looks import Seen
 
-Kept = User | Account | Post | ImportedPost | Session | RefreshToken | ImportJob | Message
+Kept = User | Account | Post | Seen | Session | RefreshToken | ImportJob | Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ async def add(work: UnitOfWork, one: Kept) -> None:
             await work.accounts.add(one)
         case Post():
             await work.posts.add(one)
-        case ImportedPost():
-            await work.posts.add_many([one], origin=a_job().id)
+        case Seen():
+            await import_post(work, one)
         case Session():
             await work.sessions.add(one)
         case RefreshToken():
@@ -74,3 +74,9 @@ async def add(work: UnitOfWork, one: Kept) -> None:
             await work.imports.add(one)
         case Message():
             await work.outbox.add(one)
+
+
+async def import_post(work: UnitOfWork, seen: Seen) -> None:
+    """With the views it has."""
+    post = seen.post
+    await work.posts.add_many([imported(post, seen.views)], origin=a_job().id, at=post.created_at)

@@ -7,6 +7,8 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from domain.accounts import Account
+from domain.imports import ImportJob
+from domain.users import User
 from infrastructure.database.actors import SqlActors
 from infrastructure.database.database import Database, service_database
 from infrastructure.database.pages import SqlPages
@@ -14,6 +16,7 @@ from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.pages import MemoryPages
 from infrastructure.memory.store import MemoryStore
 from infrastructure.settings import Settings
+from tests.builders import a_job, a_user
 from tests.contract.adapters import Adapters
 from tests.stage import WorkerDatabase
 
@@ -65,3 +68,17 @@ async def adapters(either: Adapters) -> AsyncIterator[Adapters]:
     assert either.checked_out() == 0
     yield either
     assert either.checked_out() == 0
+
+
+@pytest.fixture
+async def ann(adapters: Adapters) -> User:
+    user = a_user("ann")
+    await adapters.keep(user)
+    return user
+
+
+@pytest.fixture
+async def job(adapters: Adapters) -> ImportJob:
+    job = a_job()
+    await adapters.keep(job)
+    return job

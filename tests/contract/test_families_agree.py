@@ -8,13 +8,24 @@ from itertools import product
 import pytest
 
 from application.pages import Order, Page, PostQuery, SortBy, Types, UserQuery
-from application.ports.repositories import ImportedPost
 from application.ports.work import UnitOfWork
 from domain.actors import Actor, Role
 from domain.errors import BylineError, NotFound
 from domain.posts import Post, Slug
 from domain.users import EmailAddress, User, Username
-from tests.builders import NOON, SECOND, a_job, a_post, a_session, a_token, a_user, a_writing, an_account, an_actor
+from tests.builders import (
+    NOON,
+    SECOND,
+    a_job,
+    a_post,
+    a_session,
+    a_token,
+    a_user,
+    a_writing,
+    an_account,
+    an_actor,
+    imported,
+)
 from tests.contract.adapters import Adapters
 from tests.contract.looks import decoded
 
@@ -34,7 +45,8 @@ class Script:
 
     def step(self) -> Step:
         steps = [self.add_user, self.save_user, self.delete_user, self.add_post, self.add_post, self.save_post,
-                 self.delete_post, self.import_posts, self.sign_in, self.look]  # fmt: skip
+                 self.delete_post, self.import_posts, self.save_posts, self.rehearse, self.sign_in,
+                 self.look]  # fmt: skip
         return self.chance.choice(steps)()
 
     def a_user(self) -> User:
@@ -104,11 +116,44 @@ class Script:
 
     def import_posts(self) -> Step:
         added = [
-            ImportedPost(replace(self.a_post(), id=a_post().id, slug=Slug(slug), version=1), self.chance.randrange(3))
+            (replace(self.a_post(), id=a_post().id, slug=Slug(slug), version=1), self.chance.randrange(3))
             for slug in self.chance.sample(SLUGS, 2)
         ]
-        self.posts += [one.post for one in added]
-        return lambda work: work.posts.add_many(added, origin=self.job.id)
+        self.posts += [post for post, _ in added]
+        rows = [imported(post, views) for post, views in added]
+        return lambda work: work.posts.add_many(rows, origin=self.job.id, at=NOON)
+
+    def save_posts(self) -> Step:
+        posts = [
+            replace(self.a_post(), author_id=self.chance.choice(self.users).id, slug=Slug(slug))
+            for slug in self.chance.sample(SLUGS, 2)
+        ]
+        users = [replace(self.a_user(), updated_at=NOON + SECOND) for _ in range(2)]
+
+        async def step(work: UnitOfWork) -> object:
+            locked = (
+                await work.users.lock_many([user.id for user in users]),
+                await work.posts.lock_many([post.id for post in posts]),
+            )
+            await work.users.save_profiles(list({user.id: user for user in users}.values()))
+            await work.posts.save_many(list({post.id: post for post in posts}.values()))
+            return locked
+
+        return step
+
+    def rehearse(self) -> Step:
+        steps = [self.add_user(), self.import_posts(), self.save_posts()]
+
+        async def step(work: UnitOfWork) -> object:
+            answers: list[object] = []
+            try:
+                async with work.rehearsal():
+                    answers += [await step(work) for step in steps]
+            except BylineError as refusal:
+                answers += [type(refusal), str(refusal)]
+            return answers
+
+        return step
 
     def save_post(self) -> Step:
         post, behind = self.a_post(), self.chance.choice([0, 0, 0, 1])
@@ -145,8 +190,9 @@ class Script:
                 await work.users.find_by_login(name),
                 await work.users.find_by_login(f"{name}@example.com"),
                 await work.posts.slugs_taken(SLUGS),
-                await work.posts.origins_by_slug([slug]),
-                await work.posts.origins_by_external_id([("blog", "1"), ("blog", "2")]),
+                await work.posts.stored_by_slug([slug]),
+                await work.posts.stored_by_external_id([("blog", "1"), ("blog", "2")]),
+                await work.users.stored_by_login([name.lower(), f"{name.lower()}@example.com"]),
                 await work.posts.exist_by_author(user.id),
                 await work.users.lock_active_admins(),
             )

@@ -3,53 +3,43 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
 
+from application.ports.repositories import ImportQuery
 from domain.errors import ImportNotFound, LeaseLost, Unavailable, UserNotFound, WrongState
-from domain.ids import ImportId
-from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportKind, ImportState, RowError, Tally
+from domain.imports import (
+    Caution,
+    Checkpoint,
+    ImportFormat,
+    ImportJob,
+    ImportKind,
+    ImportOptions,
+    ImportState,
+    OnConflict,
+    Publish,
+    Tally,
+)
 from tests.builders import NOON, SECOND, a_job, a_user
 from tests.contract.adapters import Adapters
-from tests.contract.texts import NASTY_LINES
-
-LEASE = timedelta(seconds=10)
-EXPIRED = NOON + LEASE
-
-
-@pytest.fixture
-async def job(adapters: Adapters) -> ImportJob:
-    job = a_job()
-    await adapters.keep(job)
-    return job
-
-
-async def claim(adapters: Adapters, import_id: ImportId, *, at: datetime = NOON) -> ImportJob:
-    async with adapters.begin() as work:
-        claimed = (await work.imports.lock(import_id)).claimed(at=at, lease=LEASE)
-        await work.imports.save_claim(claimed)
-        await work.commit()
-    return claimed
-
-
-async def save(adapters: Adapters, job: ImportJob) -> None:
-    async with adapters.begin() as work:
-        await work.imports.hold(job)
-        await work.imports.save(job)
-        await work.commit()
-
-
-async def claimable(adapters: Adapters, *, limit: int = 100, at: datetime = NOON) -> list[ImportId]:
-    async with adapters.begin() as work:
-        return await work.imports.claimable(limit, at=at)
+from tests.contract.jobs import CHUNK_ROWS, EXPIRED, LEASE, claim, claimable, save
+from tests.contract.texts import NASTY, NASTY_LINES
 
 
 async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
-    user = a_user()
+    user, parent = a_user(), a_job()
     job = ImportJob(
         id=a_job().id,
-        kind=ImportKind.USERS,
+        options=ImportOptions(
+            ImportKind.USERS,
+            on_conflict=OnConflict.UPDATE,
+            dry_run=True,
+            create_authors=True,
+            default_author=user.id,
+            max_errors=0,
+            publish=Publish.ALL,
+            columns={NASTY: "title", "text": "content"},
+        ),
         format=ImportFormat.CSV,
         blob_key="imports/1",
         file_name=NASTY_LINES,
@@ -58,17 +48,25 @@ async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
         created_by=user.id,
         created_at=NOON,
         state=ImportState.FAILED,
-        tally=Tally(1, 2, 3, 4, 2**40),
-        checkpoint=Checkpoint(2**39, 2**33),
+        tally=Tally(1, 2, 3, 4, 2**40, 5, {"comment": 3, NASTY: 1}),
+        checkpoint=Checkpoint(2**39, 2**33, 2**38),
         started_at=NOON + SECOND,
         finished_at=NOON + 2 * SECOND,
         error=NASTY_LINES,
         fence=7,
         lease_until=NOON + LEASE,
-        attempts=3,
+        caution=Caution(7, 8, 9),
+        busy_s=0.1,
+        progressed_at=NOON + 3 * SECOND,
+        revision=10,
+        parent_id=parent.id,
+        idempotency_key=NASTY,
     )
-    await adapters.keep(user, job)
-    assert await adapters.job(job.id) == job
+    await adapters.keep(user, parent, job)
+    stored = await adapters.job(job.id)
+    assert stored == job
+    assert stored.tally.reasons == job.tally.reasons
+    assert await adapters.job(parent.id) == parent
 
 
 async def test_an_unknown_job_is_not_found(adapters: Adapters) -> None:
@@ -88,14 +86,36 @@ async def test_a_job_is_of_somebody_who_exists(adapters: Adapters) -> None:
         await adapters.keep(a_job(created_by=a_user().id))
 
 
+async def test_a_job_tries_the_rows_of_one_that_exists_again(adapters: Adapters) -> None:
+    with pytest.raises(ImportNotFound):
+        await adapters.keep(replace(a_job(), parent_id=a_job().id))
+
+
 async def test_jobs_are_listed_newest_first(adapters: Adapters) -> None:
     jobs = [a_job() for _ in range(5)]
     await adapters.keep(*jobs[::-1])
     async with adapters.begin() as work:
-        newest = await work.imports.newest(2)
-        older = await work.imports.newest(10, before=newest[-1].id)
+        newest = await work.imports.newest(ImportQuery(2))
+        older = await work.imports.newest(ImportQuery(10, before=newest[-1].id))
         assert newest + older == jobs[::-1]
-        assert await work.imports.newest(10, before=jobs[0].id) == []
+        assert await work.imports.newest(ImportQuery(10, before=jobs[0].id)) == []
+
+
+async def test_jobs_are_listed_by_state_kind_and_parent(adapters: Adapters) -> None:
+    parent, users, failed = a_job(), a_job(kind=ImportKind.USERS), replace(a_job(), state=ImportState.FAILED)
+    child = replace(a_job(kind=ImportKind.USERS), parent_id=parent.id, state=ImportState.FAILED)
+    await adapters.keep(parent, users, failed, child)
+    async with adapters.begin() as work:
+        for query, jobs in (
+            (ImportQuery(10, state=ImportState.FAILED), [child, failed]),
+            (ImportQuery(10, kind=ImportKind.USERS), [child, users]),
+            (ImportQuery(10, parent_id=parent.id), [child]),
+            (ImportQuery(10, parent_id=users.id), []),
+            (ImportQuery(10, before=child.id, state=ImportState.FAILED), [failed]),
+            (ImportQuery(10, state=ImportState.FAILED, kind=ImportKind.POSTS), [failed]),
+            (ImportQuery(1, kind=ImportKind.POSTS), [failed]),
+        ):
+            assert await work.imports.newest(query) == jobs
 
 
 async def test_queued_jobs_and_those_of_expired_leases_are_claimable_oldest_first(adapters: Adapters) -> None:
@@ -106,7 +126,7 @@ async def test_queued_jobs_and_those_of_expired_leases_are_claimable_oldest_firs
         await claim(adapters, job.id)
     await save(adapters, (await adapters.job(failed.id)).failed("No.", at=NOON))
     await save(adapters, (await adapters.job(done.id)).finished(at=NOON))
-    await save(adapters, (await adapters.job(released.id)).released())
+    await save(adapters, (await adapters.job(released.id)).released(at=NOON))
 
     assert await claimable(adapters) == [queued.id, released.id]
     assert await claimable(adapters, at=EXPIRED - SECOND) == [queued.id, released.id]
@@ -120,7 +140,8 @@ async def test_a_claim_is_kept(adapters: Adapters, job: ImportJob) -> None:
     assert (claimed.fence, claimed.lease_until, claimed.started_at) == (1, EXPIRED, NOON)
     again = await claim(adapters, job.id, at=EXPIRED)
     assert await adapters.job(job.id) == again
-    assert (again.fence, again.started_at, again.attempts) == (2, NOON, 2)
+    assert (again.fence, again.started_at, again.progressed_at, again.revision) == (2, NOON, EXPIRED, 3)
+    assert again.caution == Caution(CHUNK_ROWS // 2, CHUNK_ROWS, 0)
 
 
 async def test_of_many_who_claim_at_once_one_has_the_job(adapters: Adapters, job: ImportJob) -> None:
@@ -135,19 +156,22 @@ async def test_progress_is_kept_and_the_lease_left_alone(adapters: Adapters, job
     async with adapters.begin() as work:
         await work.imports.renew(claimed, until=EXPIRED + LEASE)
         await work.commit()
-    advanced = claimed.advanced(Tally(1, 2, 3, 4, 5), Checkpoint(500, 16))
-    await save(adapters, advanced)
-    assert await adapters.job(job.id) == replace(advanced, lease_until=EXPIRED + LEASE)
+    advanced = claimed.advanced(Tally(1, 2, 3, 4, 5, 6, {"page": 4}), Checkpoint(500, 16, 400), at=NOON + SECOND)
+    await save(adapters, replace(advanced, caution=Caution(1, 2, 3)))
+    stored = await adapters.job(job.id)
+    assert stored == replace(advanced, lease_until=EXPIRED + LEASE, caution=Caution(1, 2, 3), revision=3)
+    assert (stored.tally.reasons, stored.busy_s, stored.progressed_at) == ({"page": 4}, 1.0, NOON + SECOND)
 
 
 @pytest.mark.parametrize(
     "end",
     [
-        lambda job: job.advanced(Tally(created=1), Checkpoint(10, 2)).finished(at=NOON + SECOND),
+        lambda job: job.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON).finished(at=NOON + SECOND),
         lambda job: job.failed(NASTY_LINES, at=NOON + SECOND),
-        lambda job: job.released(),
+        lambda job: job.released(at=NOON + SECOND),
+        lambda job: job.stopped(at=NOON + SECOND),
     ],
-    ids=["finished", "failed", "released"],
+    ids=["finished", "failed", "released", "stopped"],
 )
 async def test_a_worker_that_ends_a_job_gives_up_its_lease(
     adapters: Adapters, job: ImportJob, end: Callable[[ImportJob], ImportJob]
@@ -155,7 +179,7 @@ async def test_a_worker_that_ends_a_job_gives_up_its_lease(
     claimed = await claim(adapters, job.id)
     ended = end(claimed)
     await save(adapters, ended)
-    assert await adapters.job(job.id) == ended
+    assert await adapters.job(job.id) == replace(ended, revision=3)
     for lost in (claimed, ended):
         async with adapters.begin() as work:
             with pytest.raises(LeaseLost):
@@ -174,7 +198,7 @@ async def test_a_worker_that_was_thought_dead_writes_nothing(adapters: Adapters,
             await work.imports.renew(dead, until=EXPIRED + 2 * LEASE)
         with pytest.raises(LeaseLost):
             await work.imports.save(dead.finished(at=EXPIRED))
-    await save(adapters, living.advanced(Tally(created=1), Checkpoint(10, 2)))
+    await save(adapters, living.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON))
     assert (await adapters.job(job.id)).tally == Tally(created=1)
 
 
@@ -185,7 +209,7 @@ async def test_a_lease_is_renewed_beside_a_transaction_of_the_job(adapters: Adap
         async with adapters.begin() as beside:
             await beside.imports.renew(claimed, until=EXPIRED + LEASE)
             await beside.commit()
-        await chunk.imports.save(claimed.advanced(Tally(created=1), Checkpoint(10, 2)))
+        await chunk.imports.save(claimed.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON))
         await chunk.commit()
     stored = await adapters.job(job.id)
     assert (stored.lease_until, stored.tally.created) == (EXPIRED + LEASE, 1)
@@ -207,7 +231,7 @@ async def test_a_claim_ends_the_transactions_of_the_worker_before(
             is_holding.set()
             await goes_on.wait()
             if saves_first:
-                await work.imports.save(dead.advanced(Tally(created=1), Checkpoint(10, 2)))
+                await work.imports.save(dead.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON))
             await work.commit()
 
     frozen = asyncio.create_task(freeze())
@@ -218,36 +242,6 @@ async def test_a_claim_ends_the_transactions_of_the_worker_before(
     with pytest.raises(Unavailable):
         await frozen
     assert await adapters.job(job.id) == living
-
-
-async def test_errors_are_numbered_from_one_in_file_order(adapters: Adapters, job: ImportJob) -> None:
-    other = a_job()
-    await adapters.keep(other)
-    errors = [
-        RowError(2, "title", "too_short", "It must not be empty.", {"title": "", "tags": ["a"], "n": 1, "no": None}),
-        RowError(3, None, "bad_json", NASTY_LINES, NASTY_LINES),
-        RowError(2**40, None, "bad_encoding", "It is not UTF-8.", None),
-        RowError(7, "content", "bad_character", "It holds a NUL.", {"content": "\x00 \ud800", "x": 1.5}),
-        RowError(8, "slug", "taken", "It is taken.", "raw \x00 \udfff"),
-    ]
-    for chunk in (errors[:2], [], errors[2:]):
-        async with adapters.begin() as work:
-            await work.imports.add_errors(job.id, chunk)
-            await work.imports.add_errors(other.id, chunk[:1])
-            await work.commit()
-
-    async with adapters.begin() as work:
-        assert list(await work.imports.errors(job.id, after=0, limit=10)) == list(enumerate(errors, 1))
-        assert list(await work.imports.errors(job.id, after=0, limit=2)) == [(1, errors[0]), (2, errors[1])]
-        assert list(await work.imports.errors(job.id, after=3, limit=10)) == [(4, errors[3]), (5, errors[4])]
-        assert list(await work.imports.errors(job.id, after=5, limit=10)) == []
-        assert list(await work.imports.errors(other.id, after=0, limit=10)) == [(1, errors[0]), (2, errors[2])]
-
-
-async def test_errors_are_of_a_job(adapters: Adapters) -> None:
-    async with adapters.begin() as work:
-        with pytest.raises(ImportNotFound):
-            await work.imports.add_errors(a_job().id, [RowError(1, None, "bad_row", "No.", None)])
 
 
 async def test_files_are_needed_until_their_jobs_are_long_finished(adapters: Adapters) -> None:

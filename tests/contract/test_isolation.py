@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from application.ports.repositories import ImportQuery
 from application.ports.work import Isolation
 from domain.errors import Busy, StaleVersion, UserNotFound
 from domain.users import User
@@ -107,7 +108,7 @@ async def test_serializable_sees_what_would_have_been_among_what_it_read(adapter
 async def test_repeatable_read_claims_no_message_that_was_claimed_since(adapters: Adapters) -> None:
     await adapters.keep(a_message())
     async with adapters.begin(isolation=Isolation.REPEATABLE_READ) as work:
-        assert await work.imports.newest(1) == []
+        assert await work.imports.newest(ImportQuery(1)) == []
         async with adapters.begin() as other:
             assert len(await other.outbox.claim(1, at=NOON, until=NOON + SECOND)) == 1
             await other.commit()

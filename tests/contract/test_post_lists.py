@@ -10,13 +10,12 @@ from itertools import product
 import pytest
 
 from application.pages import POST_FIELDS, Count, ListPage, Order, PostQuery, SortBy, Types
-from application.ports.repositories import ImportedPost
 from domain.actors import Actor, Role
 from domain.errors import InvalidValue
 from domain.posts import PostStatus, PostType
 from domain.users import User
 from tests.builders import NOON, SECOND, a_post, a_user, a_writing, an_actor
-from tests.contract.adapters import Adapters
+from tests.contract.adapters import Adapters, import_post
 from tests.contract.looks import ENVELOPE, Json, Seen, decoded, expected, post_look, require_post_shape
 
 OPERATOR = an_actor(Role.OPERATOR)
@@ -66,7 +65,7 @@ def an_archive(size: int, *, seed: int = 7) -> Archive:
 @pytest.fixture
 async def archive(adapters: Adapters) -> Archive:
     archive = an_archive(SIZE)
-    await adapters.keep(*archive.authors, *(ImportedPost(one.post, one.views) for one in archive.seen))
+    await adapters.keep(*archive.authors, *archive.seen)
     return archive
 
 
@@ -210,7 +209,7 @@ async def test_a_list_of_published_posts_is_the_same_for_everybody_and_no_other(
 async def test_the_etag_of_a_list_is_that_of_what_it_shows_without_the_views(adapters: Adapters, by: SortBy) -> None:
     ann = a_user("ann")
     posts = [a_post(author=ann.id, published_at=NOON) for _ in range(3)]
-    await adapters.keep(ann, *(ImportedPost(post, views) for views, post in enumerate(posts, 10)))
+    await adapters.keep(ann, *(Seen(post, views) for views, post in enumerate(posts, 10)))
     query = PostQuery(page_size=2, sort_by=by)
 
     async def etag(query: PostQuery = query) -> str:
@@ -220,7 +219,7 @@ async def test_the_etag_of_a_list_is_that_of_what_it_shows_without_the_views(ada
         async with adapters.begin() as work:
             for post, count in zip(posts, views, strict=True):
                 await work.posts.delete(post.id)
-                await work.posts.add_many([ImportedPost(post, count)], origin=posts[0].id)  # type: ignore[arg-type]
+                await import_post(work, Seen(post, count))
             await work.commit()
 
     before = await etag()
@@ -267,13 +266,13 @@ async def test_a_walk_by_cursor_sees_every_post_once_while_others_come_and_go(
     coming, going = extra.seen[:20], extra.seen[20:]
     going = tuple(replace(one, post=replace(one.post, author_id=archive.authors[0].id)) for one in going)
     coming = tuple(replace(one, post=replace(one.post, author_id=archive.authors[0].id)) for one in coming)
-    await adapters.keep(*archive.authors, *(ImportedPost(one.post, one.views) for one in (*archive.seen, *going)))
+    await adapters.keep(*archive.authors, *archive.seen, *going)
     query = PostQuery(page_size=3, sort_by=by, order=order, type=Types.ALL, count=Count.NONE)
 
     async def change() -> None:
         for added, deleted in zip(coming, going, strict=True):
             async with adapters.begin() as work:
-                await work.posts.add_many([ImportedPost(added.post, added.views)], origin=added.post.id)  # type: ignore[arg-type]
+                await import_post(work, added)
                 await work.posts.delete(deleted.post.id)
                 await work.commit()
             await asyncio.sleep(0)

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from application.ports.repositories import ImportedPost
 from domain.actors import Actor, Role
 from domain.errors import PostNotFound
 from domain.posts import VIEWS_MAX, ContentFormat, Post, PostStatus, PostType, Slug
 from domain.users import User
 from tests.builders import NOON, a_post, a_profile, a_user, a_writing, an_actor
 from tests.contract.adapters import Adapters
-from tests.contract.looks import decoded, post_look, require_post_shape
+from tests.contract.looks import Seen, decoded, post_look, require_post_shape
 from tests.contract.texts import NASTY, NASTY_LINES, NASTY_TAGS
 
 OPERATOR = an_actor(Role.OPERATOR)
@@ -45,7 +44,7 @@ def a_full_post(author: User) -> Post:
 
 async def test_a_post_is_shown_whole_by_id_and_by_slug(adapters: Adapters, ann: User) -> None:
     full, plain = a_full_post(ann), a_post(author=ann.id, published_at=NOON)
-    await adapters.keep(ImportedPost(full, VIEWS_MAX), plain)
+    await adapters.keep(Seen(full, VIEWS_MAX), plain)
     for post, views in ((full, VIEWS_MAX), (plain, 0)):
         by_id = await adapters.pages.post(post.id, viewer=None)
         assert decoded(by_id.body) == post_look(post, ann, views)
@@ -114,12 +113,12 @@ async def test_the_etag_names_the_version_and_changes_with_what_is_shown(adapter
 
 async def test_views_change_no_etag(adapters: Adapters, ann: User) -> None:
     post = a_post(author=ann.id, published_at=NOON)
-    await adapters.keep(ImportedPost(post, 1))
+    await adapters.keep(Seen(post, 1))
     before = await adapters.pages.post(post.id, viewer=None)
     async with adapters.begin() as work:
         await work.posts.delete(post.id)
         await work.commit()
-    await adapters.keep(ImportedPost(post, 2))
+    await adapters.keep(Seen(post, 2))
     after = await adapters.pages.post(post.id, viewer=None)
 
     assert after.etag == before.etag

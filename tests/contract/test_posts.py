@@ -6,28 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from application.ports.repositories import ImportedPost
-from domain.errors import (
-    BylineError,
-    ExternalIdTaken,
-    PostNotFound,
-    SlugTaken,
-    StaleVersion,
-    UserHasPosts,
-    UserNotFound,
-)
-from domain.posts import VIEWS_MAX, ContentFormat, Post, PostStatus, PostType, Slug
+from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserHasPosts, UserNotFound
+from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug
 from domain.users import User
-from tests.builders import NOON, a_job, a_post, a_user, a_writing
+from tests.builders import NOON, a_post, a_user, a_writing
 from tests.contract.adapters import Adapters
 from tests.contract.texts import NASTY, NASTY_LINES, NASTY_TAGS
-
-
-@pytest.fixture
-async def ann(adapters: Adapters) -> User:
-    user = a_user("ann")
-    await adapters.keep(user)
-    return user
 
 
 def a_full_post(author: User) -> Post:
@@ -181,7 +165,7 @@ async def test_an_external_id_is_free_again_when_its_post_is_deleted(adapters: A
         await work.posts.add(a_post(author=ann.id, source="blog", external_id="1"))
         await work.commit()
     async with adapters.begin() as work:
-        assert len(await work.posts.origins_by_external_id([("blog", "1")])) == 1
+        assert len(await work.posts.stored_by_external_id([("blog", "1")])) == 1
 
 
 async def test_an_author_must_exist(adapters: Adapters) -> None:
@@ -254,63 +238,3 @@ async def test_posts_are_deleted_by_author(adapters: Adapters, ann: User) -> Non
         assert await work.posts.exist_by_author(bob.id)
         await work.commit()
     assert await adapters.post(kept.id) == kept
-
-
-async def test_many_posts_are_added_with_views_and_origin(adapters: Adapters, ann: User) -> None:
-    job = a_job()
-    known = a_post(author=ann.id, slug="known", source="blog", external_id="known")
-    full = replace(a_full_post(ann), slug=Slug("full"))
-    plain = a_post(author=ann.id, slug="plain", source="blog", external_id="1")
-    await adapters.keep(known)
-    async with adapters.begin() as work:
-        await work.posts.add_many([ImportedPost(full, VIEWS_MAX), ImportedPost(plain)], origin=job.id)
-        await work.commit()
-
-    assert await adapters.post(full.id) == full
-    assert await adapters.post(plain.id) == plain
-    async with adapters.begin() as work:
-        assert await work.posts.origins_by_slug(["full", "plain", "known", "free"]) == {
-            "full": job.id,
-            "plain": job.id,
-            "known": None,
-        }
-        keys = [("blog", "1"), ("blog", "known"), ("blog", "2"), ("1", "blog"), (NASTY, NASTY)]
-        assert await work.posts.origins_by_external_id(keys) == {
-            ("blog", "1"): job.id,
-            ("blog", "known"): None,
-            (NASTY, NASTY): job.id,
-        }
-        assert await work.posts.origins_by_slug([]) == {}
-        assert await work.posts.origins_by_external_id([]) == {}
-
-
-@pytest.mark.parametrize(
-    ("fields", "refusal"),
-    [({"slug": "taken"}, SlugTaken), ({"source": "blog", "external_id": "1"}, ExternalIdTaken)],
-)
-async def test_of_many_posts_none_is_added_where_one_is_taken(
-    adapters: Adapters, ann: User, fields: dict[str, str], refusal: type[BylineError]
-) -> None:
-    await adapters.keep(a_post(author=ann.id, slug="taken", source="blog", external_id="1"))
-    fine = a_post(author=ann.id, slug="fine")
-    alike = a_post(author=ann.id, **fields)  # type: ignore[arg-type]  # only texts are among them
-    async with adapters.begin() as work:
-        with pytest.raises(refusal):
-            await work.posts.add_many([ImportedPost(fine), ImportedPost(alike)], origin=a_job().id)
-    async with adapters.begin() as work:
-        assert await work.posts.slugs_taken(["fine"]) == set()
-
-
-async def test_many_posts_of_nobody_are_refused(adapters: Adapters) -> None:
-    async with adapters.begin() as work:
-        with pytest.raises(UserNotFound):
-            await work.posts.add_many([ImportedPost(a_post())], origin=a_job().id)
-
-
-async def test_a_saved_post_keeps_its_origin(adapters: Adapters, ann: User) -> None:
-    job, post = a_job(), a_post(author=ann.id, slug="one")
-    async with adapters.begin() as work:
-        await work.posts.add_many([ImportedPost(post)], origin=job.id)
-        await work.posts.save(post)
-        assert await work.posts.origins_by_slug(["one"]) == {"one": job.id}
-        await work.commit()

@@ -6,7 +6,7 @@ import pytest
 
 from application.ports.repositories import (
     AccountRepository,
-    ImportedPost,
+    ImportQuery,
     ImportRepository,
     PostRepository,
     SessionRepository,
@@ -14,7 +14,7 @@ from application.ports.repositories import (
 )
 from application.ports.work import Outbox, UnitOfWork
 from domain.imports import RowError
-from tests.builders import NOON, a_job, a_message, a_post, a_session, a_token, a_user, an_account
+from tests.builders import NOON, a_job, a_message, a_post, a_session, a_token, a_user, an_account, imported
 from tests.contract.adapters import Adapters
 
 USER, POST, JOB, MESSAGE = a_user(), a_post(), a_job(), a_message()
@@ -28,8 +28,9 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "users.add": lambda work: work.users.add(USER),
     "users.save": lambda work: work.users.save(USER),
     "users.delete": lambda work: work.users.delete(USER.id),
-    "users.ids_by_login": lambda work: work.users.ids_by_login(["ann"]),
-    "users.origins_by_login": lambda work: work.users.origins_by_login(["ann"]),
+    "users.stored_by_login": lambda work: work.users.stored_by_login(["ann"]),
+    "users.lock_many": lambda work: work.users.lock_many([USER.id]),
+    "users.save_profiles": lambda work: work.users.save_profiles([USER]),
     "users.add_many": lambda work: work.users.add_many([USER], [ACCOUNT], origin=JOB.id),
     "posts.get": lambda work: work.posts.get(POST.id),
     "posts.lock": lambda work: work.posts.lock(POST.id),
@@ -39,9 +40,11 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "posts.delete": lambda work: work.posts.delete(POST.id),
     "posts.delete_by_author": lambda work: work.posts.delete_by_author(USER.id),
     "posts.exist_by_author": lambda work: work.posts.exist_by_author(USER.id),
-    "posts.origins_by_slug": lambda work: work.posts.origins_by_slug(["one"]),
-    "posts.origins_by_external_id": lambda work: work.posts.origins_by_external_id([("blog", "1")]),
-    "posts.add_many": lambda work: work.posts.add_many([ImportedPost(POST)], origin=JOB.id),
+    "posts.stored_by_slug": lambda work: work.posts.stored_by_slug(["one"]),
+    "posts.stored_by_external_id": lambda work: work.posts.stored_by_external_id([("blog", "1")]),
+    "posts.lock_many": lambda work: work.posts.lock_many([POST.id]),
+    "posts.save_many": lambda work: work.posts.save_many([POST]),
+    "posts.add_many": lambda work: work.posts.add_many([imported(POST)], origin=JOB.id, at=NOON),
     "accounts.add": lambda work: work.accounts.add(ACCOUNT),
     "accounts.get_of": lambda work: work.accounts.get_of(USER.id),
     "accounts.has_history": lambda work: work.accounts.has_history(USER.id),
@@ -56,16 +59,24 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "sessions.delete_expired": lambda work: work.sessions.delete_expired(before=NOON, limit=1),
     "imports.get": lambda work: work.imports.get(JOB.id),
     "imports.lock": lambda work: work.imports.lock(JOB.id),
-    "imports.newest": lambda work: work.imports.newest(1),
+    "imports.newest": lambda work: work.imports.newest(ImportQuery(1)),
+    "imports.find_by_key": lambda work: work.imports.find_by_key(USER.id, "key"),
+    "imports.lock_key": lambda work: work.imports.lock_key(USER.id, "key"),
     "imports.claimable": lambda work: work.imports.claimable(1, at=NOON),
     "imports.blobs_needed": lambda work: work.imports.blobs_needed(["one"], finished_after=NOON),
     "imports.add": lambda work: work.imports.add(JOB),
     "imports.save_claim": lambda work: work.imports.save_claim(JOB),
+    "imports.change": lambda work: work.imports.change(JOB),
     "imports.hold": lambda work: work.imports.hold(JOB),
     "imports.renew": lambda work: work.imports.renew(JOB, until=NOON),
     "imports.save": lambda work: work.imports.save(JOB),
     "imports.add_errors": lambda work: work.imports.add_errors(JOB.id, [RowError(1, None, "bad_row", "No.", None)]),
     "imports.errors": lambda work: work.imports.errors(JOB.id, after=0, limit=1),
+    "imports.error_places": lambda work: work.imports.error_places(JOB.id, after=0, limit=1),
+    "imports.delete_errors": lambda work: work.imports.delete_errors(finished_before=NOON, limit=1),
+    "imports.add_marks": lambda work: work.imports.add_marks(JOB.id, [b"mark"]),
+    "imports.marks_among": lambda work: work.imports.marks_among(JOB.id, [b"mark"]),
+    "imports.delete_marks": lambda work: work.imports.delete_marks(JOB.id),
     "outbox.add": lambda work: work.outbox.add(MESSAGE),
     "outbox.claim": lambda work: work.outbox.claim(1, at=NOON, until=NOON),
     "outbox.done": lambda work: work.outbox.done(MESSAGE.id),

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from application.ports.repositories import ImportQuery
 from domain.actors import Role
 from domain.errors import StaleVersion, UsernameTaken, UserNotFound
 from domain.imports import RowError
@@ -119,7 +120,7 @@ async def test_a_unit_finds_its_own_writes_among_all_others(adapters: Adapters) 
         assert await work.users.lock_active_admins() == [admin.id]
         assert await work.posts.exist_by_author(user.id)
         assert not await work.posts.exist_by_author(known.id)
-        assert await work.imports.newest(10) == [job]
+        assert await work.imports.newest(ImportQuery(10)) == [job]
         assert await work.imports.claimable(10, at=NOON) == [job.id]
         assert len(await work.imports.errors(job.id, after=0, limit=10)) == 1
         assert await work.sessions.delete_expired(before=NOON, limit=10) == 0

@@ -15,7 +15,6 @@ from application.pages import (
     SortBy,
     UserQuery,
 )
-from application.ports.repositories import ImportedPost
 from domain.actors import Actor, Role
 from domain.errors import InvalidValue, UserNotFound
 from domain.posts import PostStatus, PostType
@@ -63,7 +62,7 @@ def some_posts(author: User, count: int, *, seed: int = 3) -> list[Seen]:
 
 
 async def keep_posts(adapters: Adapters, seen: list[Seen]) -> None:
-    await adapters.keep(*(ImportedPost(one.post, one.views) for one in seen))
+    await adapters.keep(*seen)
 
 
 async def test_a_user_is_shown_whole(adapters: Adapters) -> None:
@@ -137,7 +136,7 @@ async def test_a_user_without_posts_comes_with_none(adapters: Adapters) -> None:
 async def test_the_etag_names_the_version_and_changes_with_what_is_shown(adapters: Adapters) -> None:
     user = a_user()
     post = a_post(author=user.id, published_at=NOON)
-    await adapters.keep(user, ImportedPost(post, 1))
+    await adapters.keep(user, Seen(post, 1))
 
     async def etag(viewer: Actor | None = None, *, include_posts: bool = False) -> str:
         return (await adapters.pages.user(user.id, include_posts=include_posts, viewer=viewer)).etag
@@ -151,7 +150,7 @@ async def test_the_etag_names_the_version_and_changes_with_what_is_shown(adapter
     async with adapters.begin() as work:
         await work.posts.delete(post.id)
         await work.commit()
-    await adapters.keep(ImportedPost(post, 2))
+    await adapters.keep(Seen(post, 2))
     assert await etag(include_posts=True) == with_posts
     await adapters.save(replace(post, writing=a_writing("Another title")))
     assert await etag(include_posts=True) != with_posts

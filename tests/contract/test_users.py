@@ -10,7 +10,7 @@ import pytest
 from domain.actors import Role
 from domain.errors import BylineError, EmailTaken, StaleVersion, UserHasPosts, UsernameTaken, UserNotFound
 from domain.users import EmailAddress, Profile, User, Username
-from tests.builders import NOON, a_job, a_post, a_profile, a_session, a_token, a_user, an_account
+from tests.builders import NOON, a_job, a_post, a_profile, a_session, a_token, a_user
 from tests.contract.adapters import Adapters
 from tests.contract.texts import NASTY, NASTY_LINES
 
@@ -60,7 +60,7 @@ async def test_a_login_that_nobody_can_have_finds_nobody(adapters: Adapters, log
     await adapters.keep(a_user("ann"))
     async with adapters.begin() as work:
         assert await work.users.find_by_login(login) is None
-        assert await work.users.ids_by_login([login]) == {}
+        assert await work.users.stored_by_login([login]) == {}
 
 
 async def test_a_save_counts_the_version_up(adapters: Adapters) -> None:
@@ -236,58 +236,6 @@ async def test_an_administrator_who_leaves_while_locks_are_waited_for_is_not_cou
         assert not counting.done()
         await work.commit()
     assert await counting == [other.id]
-
-
-async def test_many_users_are_added_with_their_accounts_and_origin(adapters: Adapters) -> None:
-    job = a_job()
-    known = a_user("known")
-    users = [
-        a_user(f"Many{number}", profile=a_profile(NASTY.replace("\t", ""), bio=NASTY_LINES), email=email)
-        for number, email in enumerate([None, None, "Many@example.com"])
-    ]
-    await adapters.keep(known, job)
-    async with adapters.begin() as work:
-        await work.users.add_many(users, [an_account(user, currency="CHF") for user in users], origin=job.id)
-        await work.commit()
-
-    for user in users:
-        assert await adapters.user(user.id) == user
-    async with adapters.begin() as work:
-        assert (await work.accounts.get_of(users[0].id)).balance.currency == "CHF"
-        assert await work.users.ids_by_login(["many0", "many@example.com", "known", "known@example.com", "nobody"]) == {
-            "many0": users[0].id,
-            "many@example.com": users[2].id,
-            "known": known.id,
-            "known@example.com": known.id,
-        }
-        assert await work.users.origins_by_login(["many0", "many@example.com", "known", "nobody@example.com"]) == {
-            "many0": job.id,
-            "many@example.com": job.id,
-            "known": None,
-        }
-        assert await work.users.ids_by_login([]) == {}
-
-
-@pytest.mark.parametrize(("alike", "refusal"), TAKEN)
-async def test_of_many_users_none_is_added_where_one_is_taken(
-    adapters: Adapters, alike: Callable[[User], User], refusal: type[BylineError]
-) -> None:
-    await adapters.keep(a_user("ann"))
-    users = [a_user("fine"), alike(a_user("alike"))]
-    async with adapters.begin() as work:
-        with pytest.raises(refusal):
-            await work.users.add_many(users, [], origin=a_job().id)
-    async with adapters.begin() as work:
-        assert await work.users.find_by_login("fine") is None
-
-
-async def test_a_saved_user_keeps_its_origin(adapters: Adapters) -> None:
-    job, user = a_job(), a_user("ann")
-    async with adapters.begin() as work:
-        await work.users.add_many([user], [], origin=job.id)
-        await work.users.save(user)
-        assert await work.users.origins_by_login(["ann"]) == {"ann": job.id}
-        await work.commit()
 
 
 async def test_actors_are_active_users(adapters: Adapters) -> None:
