@@ -1,22 +1,37 @@
-"""`python -m benchmarks [NAME…]`: the named benchmarks, or all of them."""
+"""`python -m benchmarks [NAME…]`: the named benchmarks, or all of them. One alone may be given options of its own."""
 
-import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Final
 
 from benchmarks import footprint, reads
+from benchmarks.imports import command as imports
 
-BENCHMARKS = {"reads": reads.main, "footprint": footprint.main}
+BENCHMARKS: Final[Mapping[str, Callable[[], None]]] = {
+    "reads": reads.main,
+    "footprint": footprint.main,
+    "imports": imports.main,
+}
+WITH_OPTIONS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {"imports": imports.main}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    names = parser.parse_args().names
+def main(arguments: Sequence[str]) -> None:
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(names) :]
     unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
-    for name in names or BENCHMARKS:
-        BENCHMARKS[name]()
+    if options in (["-h"], ["--help"]) and not names:
+        print(f"{__doc__}\n\nThere are {', '.join(BENCHMARKS)}; options have {', '.join(WITH_OPTIONS)}.")
+    elif unknown:
+        sys.exit(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.")
+    elif not options:
+        for name in names or BENCHMARKS:
+            BENCHMARKS[name]()
+    elif len(names) == 1 and names[0] in WITH_OPTIONS:
+        WITH_OPTIONS[names[0]](options)
+    else:
+        sys.exit(f"Options are for one benchmark, of {', '.join(WITH_OPTIONS)}.")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
