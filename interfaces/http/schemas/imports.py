@@ -38,12 +38,11 @@ _FIELDS: Mapping[ImportKind, frozenset[str]] = {
 
 
 def _renaming(value: str) -> str:
-    """Raises InvalidValue."""
-    kept = checked_line(value, "map", longest=COLUMN_MAX)
-    old, _, new = kept.rpartition("=")
+    """Without blanks around the names. Raises InvalidValue."""
+    old, _, new = (part.strip() for part in checked_line(value, "map", longest=COLUMN_MAX).rpartition("="))
     if not (old and new):
         raise InvalidValue("map", "It must be a name of the file, =, and the field it stands for.", code="malformed")
-    return kept
+    return f"{old}={new}"
 
 
 Renaming = Annotated[str, AfterValidator(_renaming), Field(json_schema_extra={"pattern": "^.+=[a-z_]+$"})]

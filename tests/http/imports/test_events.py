@@ -89,7 +89,6 @@ async def test_a_stream_is_taken_up_where_it_broke_off(byline: Byline, olga: Mem
 
         assert await heard(http, olga, at(job, f"?after={last}")) == [(name, final, shown)]
         assert await heard(http, olga, at(job)) == [(name, final, shown)]
-        assert await heard(http, olga, at(job, f"?after={final}"), last_event_id="0") == []
 
 
 async def test_who_has_heard_the_end_is_told_to_come_no_more(byline: Byline, olga: Member, job: Json) -> None:
