@@ -97,3 +97,23 @@ async def test_each_has_all_of_its_time() -> None:
     second = asyncio.create_task(timed())
 
     assert min(await first, await second) >= 0.05
+
+
+async def test_what_has_lifted_its_limit_may_take_any_time() -> None:
+    deadlines = Deadlines(0.01)
+    limit, neighbour = deadlines.limit(), deadlines.limit()
+    over = asyncio.Event()
+
+    async def overdue() -> None:
+        with pytest.raises(TimeoutError), neighbour:
+            await asyncio.Event().wait()
+        over.set()
+
+    async with asyncio.timeout(10):
+        with limit:
+            limit.lift()
+            task = asyncio.create_task(overdue())
+            await over.wait()
+            await task
+
+    assert (limit.expired, neighbour.expired) == (False, True)
