@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,15 +17,7 @@ async def ahead_in_thread(items: Iterator[Item]) -> AsyncGenerator[Item, None]:
             reading = loop.run_in_executor(None, next, items, None)
             yield item
     finally:
-        cancelled = None
-        while not reading.done():
-            try:
-                await asyncio.wait([reading])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        reading.exception()
+        await _ended(reading)
 
 
 async def ahead(items: AsyncIterator[Item], step: Callable[[Item], Awaitable[Result]]) -> AsyncGenerator[Result, None]:
@@ -42,4 +34,18 @@ async def ahead(items: AsyncIterator[Item], step: Callable[[Item], Awaitable[Res
             yield result
     finally:
         coming.cancel()
-        await asyncio.wait([coming])
+        await _ended(coming)
+
+
+async def _ended(future: asyncio.Future[Any]) -> None:
+    """However often this is cancelled meanwhile; what the future failed with is nobody's any more."""
+    cancelled = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not future.cancelled():
+        future.exception()
+    if cancelled is not None:
+        raise cancelled

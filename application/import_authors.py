@@ -1,6 +1,6 @@
 """Whose the posts of an import are: authors found by what the archive calls them, and made where that is asked for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from application.import_rows import Met
@@ -17,9 +17,11 @@ from domain.users import DISPLAY_NAME_MAX, USERNAME_MAX, EmailAddress, Profile, 
 
 _REMEMBERED = 10_000
 _NAMESAKES = 10
+_UNIQUE_DIGITS = 13
+_STEM_MAX = USERNAME_MAX - _UNIQUE_DIGITS - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Author:
     """As a row names them. `logins`, in lower case, are what they may be known by already: the username that they have
     or would get, or their address; and the address that the archive has of them."""
@@ -33,8 +35,19 @@ class Author:
 
 
 @dataclass(slots=True)
+class MadeAuthors:
+    """`ids` by each login that somebody is meant by. `logins` are those that new ones have; not so of those whom the
+    job has made before, in a dry run."""
+
+    ids: dict[str, UserId] = field(default_factory=dict)
+    logins: set[str] = field(default_factory=set)
+    new: int = 0
+
+
+@dataclass(slots=True)
 class Authors:
-    """A name that can be no username, such as `Ada Lovelace`, stands for its words in ASCII joined by `-`."""
+    """A name that can be neither username nor address, such as `Ada Lovelace`, stands for its words in ASCII joined by
+    `-`."""
 
     job: ImportJob
     ids: Ids
@@ -54,9 +67,7 @@ class Authors:
 
     def _author(self, name: str, details: AuthorRow) -> Author:
         name = name.strip()
-        login = name.lower()
-        if "@" not in name and not _is_username(name):
-            login = self.slugger(name)[:USERNAME_MAX].strip("-") or login
+        login = _address(name) or (name.lower() if _is_username(name) else self._words(name) or name.lower())
         if self.job.options.create_authors:
             self._username(login)
         email = _address(details.email) or _address(login)
@@ -65,21 +76,30 @@ class Authors:
     def _username(self, login: str) -> Username:
         """Raises InvalidValue."""
         try:
-            return Username.chosen(self.slugger(login.partition("@")[0])[:USERNAME_MAX] if "@" in login else login)
+            return Username.chosen(self._words(login.partition("@")[0]) or "author" if "@" in login else login)
         except InvalidValue as error:
             raise InvalidValue("author", f"No username can be made of it. {error.message}", code=error.code) from None
 
-    async def make(self, wanted: Iterable[Author], work: UnitOfWork) -> dict[str, UserId]:
-        """By each of their logins. Raises UsernameTaken, EmailTaken where somebody came between."""
+    def _words(self, name: str) -> str:
+        return self.slugger(name)[:USERNAME_MAX].strip("-")
+
+    async def make(self, wanted: Iterable[Author], rehearsed: Collection[str], work: UnitOfWork) -> MadeAuthors:
+        """Raises UsernameTaken, EmailTaken where somebody came between."""
         users: list[User] = []
-        made: dict[str, UserId] = {}
+        made = MadeAuthors()
         for author in wanted:
-            known = next((made[login] for login in author.logins if login in made), None)
+            known = next((made.ids[login] for login in author.logins if login in made.ids), None)
             if known is None:
-                user = await self._user(author, made, work)
+                is_new = author.login not in rehearsed
+                user = await self._user(author, made.ids if is_new else None, work)
                 users.append(user)
                 known = user.id
-            made.update(dict.fromkeys(author.logins, known))
+                logins = {user.username.folded, *([user.email.value] if user.email else [])}
+                made.ids.update(dict.fromkeys(logins, known))
+                if is_new:
+                    made.new += 1
+                    made.logins |= logins
+            made.ids.update(dict.fromkeys(author.logins, known))
         if users:
             at = self.job.created_at
             accounts = [
@@ -88,10 +108,11 @@ class Authors:
             await work.users.add_many(users, accounts, origin=self.job.id)
         return made
 
-    async def _user(self, author: Author, made: Mapping[str, UserId], work: UnitOfWork) -> User:
+    async def _user(self, author: Author, made: Collection[str] | None, work: UnitOfWork) -> User:
+        """Beside those that were `made`; None: they have their name from before, whichever that was."""
         username = self._username(author.login)
         if "@" in author.login:
-            username = await self._free(username, made, work)
+            username = self._like_no_other(username) if made is None else await self._free(username, made, work)
         email = next((login for login in author.logins if "@" in login), None)
         try:
             profile = Profile(author.details.display_name[:DISPLAY_NAME_MAX])
@@ -108,13 +129,18 @@ class Authors:
             profile=profile,
         )
 
-    async def _free(self, username: Username, made: Mapping[str, UserId], work: UnitOfWork) -> Username:
+    async def _free(self, username: Username, made: Collection[str], work: UnitOfWork) -> Username:
         """The one that was made of an address may be somebody else's."""
-        stem = username.value[: USERNAME_MAX - 14]
+        stem = username.value[:_STEM_MAX]
         candidates = [username.folded, *(f"{stem}-{number}" for number in range(2, _NAMESAKES))]
         taken = {*made, *await work.users.stored_by_login(candidates)}
-        unlike_any = f"{stem}-{self.ids.next().hex[-13:]}"
-        return Username(next((name for name in candidates if name not in taken), unlike_any))
+        if self.job.options.dry_run:
+            taken |= (await Met(logins=set(candidates)).remembered(self.job.id, work)).logins
+        name = next((name for name in candidates if name not in taken), None)
+        return self._like_no_other(username) if name is None else Username(name)
+
+    def _like_no_other(self, username: Username) -> Username:
+        return Username(f"{username.value[:_STEM_MAX]}-{self.ids.next().hex[-_UNIQUE_DIGITS:]}")
 
 
 @dataclass(frozen=True, slots=True)

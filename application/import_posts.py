@@ -1,8 +1,9 @@
 """Importing posts: whose they are, whether they are here already, and under which slug."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from application.import_authors import Author, Authors, AuthorsSight
 from application.import_rows import EXISTS, Met, Outcome, RowIds
@@ -195,14 +196,15 @@ class PostRows:
         slugs = {draft.slug for draft in drafts}
         logins = {login for author in {draft.author for draft in drafts if draft.author} for login in author.logins}
         known = await work.posts.stored_by_external_id(keys) if keys else {}
-        stored = await work.posts.stored_by_slug(slugs) if len(known) < len(drafts) else {}
-        authors = await work.users.stored_by_login(logins) if logins else {}
         options = self.job.options
+        updates = options.on_conflict is OnConflict.UPDATE
+        stored = await work.posts.stored_by_slug(slugs) if len(known) < len(drafts) or updates else {}
+        authors = await work.users.stored_by_login(logins) if logins else {}
         remembered = Met()
-        if options.dry_run:
-            remembered = await Met(keys, slugs, logins).remembered(self.job.id, work)
-        elif options.on_conflict is OnConflict.UPDATE:
-            remembered = await Met(keys, slugs).remembered(self.job.id, work)
+        if options.dry_run or updates:
+            ids: set[UUID] = {one.id for one in (*known.values(), *stored.values())} if updates else set()
+            met = Met(keys, slugs, logins if options.dry_run else set(), ids)
+            remembered = await met.remembered(self.job.id, work)
         return PostsSight(known, stored, AuthorsSight(authors, remembered), remembered)
 
     async def prepare(self, drafts: Sequence[PostDraft], sight: PostsSight) -> None:
@@ -211,8 +213,8 @@ class PostRows:
     async def write(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met, work: UnitOfWork) -> Outcome:
         """Raises SlugTaken, ExternalIdTaken, UserNotFound, Conflict where somebody came between the look and this."""
         verdicts = Sieve(self.job, sight, since).judge_all(drafts)
-        made_authors = await self.authors.make(verdicts.wanted.values(), work)
-        authors = _Owners(sight.authors, made_authors, self.job.options.default_author)
+        made_authors = await self.authors.make(verdicts.wanted.values(), verdicts.rehearsed, work)
+        authors = _Owners(sight.authors, made_authors.ids, self.job.options.default_author)
         outcome = Outcome()
         if verdicts.new:
             slugs = await self._with_free_slugs(verdicts.new, sight, verdicts.ours, work)
@@ -221,24 +223,24 @@ class PostRows:
             ]
             await work.posts.add_many(posts, origin=self.job.id, at=self.job.created_at)
             outcome.made = Met({draft.key for draft in verdicts.new if draft.key}, set(slugs))
-        updated = await self._update(verdicts.known, authors, work) if verdicts.known else 0
-        outcome.made.logins |= made_authors.keys()
+        outcome.made.logins |= made_authors.logins
         outcome.met = verdicts.met
+        updated = await self._update(verdicts.known, authors, outcome.met, work) if verdicts.known else 0
         outcome.errors = [row_error(draft.record, problem, self.kind) for draft, problem in verdicts.problems]
         outcome.tally = Tally(
             created=len(verdicts.new),
             updated=updated,
             unchanged=len(verdicts.known) - updated,
             skipped=verdicts.skipped,
-            authors_created=len(_people(verdicts.wanted, made_authors) - _people(verdicts.rehearsed, made_authors)),
+            authors_created=made_authors.new,
             reasons={EXISTS: verdicts.skipped} if verdicts.skipped else {},
         )
         return outcome
 
     async def _update(
-        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: "_Owners", work: UnitOfWork
+        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: "_Owners", met: Met, work: UnitOfWork
     ) -> int:
-        """How many were changed by it. Raises Conflict where one is gone, SlugTaken."""
+        """How many were changed by it (slugs they had are `met`). Raises Conflict where one is gone, SlugTaken."""
         locked = {post.id: post for post in await work.posts.lock_many({stored.id for _, stored in known})}
         changed = []
         for draft, stored in known:
@@ -247,6 +249,8 @@ class PostRows:
                 raise Conflict("A post was deleted meanwhile.")
             author_id = authors.of(draft.author) if draft.author else None
             applied = draft.applied(post, author_id, self.job.options.publish)
+            if applied.slug != post.slug:
+                met.slugs.add(post.slug.value)
             if applied != post:
                 changed.append(replace(applied, updated_at=max(post.updated_at, self.job.created_at)))
         if changed:
@@ -269,17 +273,13 @@ class PostRows:
         if contested:
             candidates = {s.value for draft in contested.values() for s in Slug(draft.slug).candidates(draft.post_id)}
             taken |= await work.posts.slugs_taken(candidates)
-            if self.job.options.dry_run:
+            if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
                 taken |= (await Met(slugs=candidates).remembered(self.job.id, work)).slugs
             taken |= titles
             for place, draft in contested.items():
                 slugs[place] = Slug(draft.slug).first_free(taken, draft.post_id).value
                 taken.add(slugs[place])
         return slugs
-
-
-def _people(logins: Iterable[str], made: Mapping[str, UserId]) -> set[UserId]:
-    return {made[login] for login in logins}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Rows of an import on their way from the file to the database, in chunks."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +15,11 @@ from domain.errors import InvalidValue
 from domain.ids import ImportId
 from domain.imports import Checkpoint, ImportJob, ImportKind, RowError, Tally
 
+log = logging.getLogger(__name__)
+
 _LOW_32 = 2**32 - 1
+# So many rows that are not wanted end a chunk too, so that its job is seen to move, and can be stopped.
+_PASSED_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +61,20 @@ Sight = TypeVar("Sight")
 class Met:
     """What a job has made, or would have in a dry run, or has met: another row of it that names that is a duplicate.
 
-    `keys` are pairs of source and external id, `logins` usernames and email addresses in lower case.
+    `keys` are pairs of source and external id, `logins` usernames and email addresses in lower case, `ids` those of
+    posts or users that were here before.
     """
 
     keys: set[tuple[str, str]] = field(default_factory=set)
     slugs: set[str] = field(default_factory=set)
     logins: set[str] = field(default_factory=set)
+    ids: set[UUID] = field(default_factory=set)
 
     def add(self, other: "Met") -> None:
         self.keys |= other.keys
         self.slugs |= other.slugs
         self.logins |= other.logins
+        self.ids |= other.ids
 
     def marks(self) -> set[bytes]:
         """What they are remembered by, with the job."""
@@ -74,6 +82,7 @@ class Met:
             *(_mark("key", *key) for key in self.keys),
             *(_mark("slug", slug) for slug in self.slugs),
             *(_mark("login", login) for login in self.logins),
+            *(_mark("id", each.hex) for each in self.ids),
         }
 
     async def remembered(self, job_id: ImportId, work: UnitOfWork) -> "Met":
@@ -86,6 +95,7 @@ class Met:
             {key for key in self.keys if _mark("key", *key) in known},
             {slug for slug in self.slugs if _mark("slug", slug) in known},
             {login for login in self.logins if _mark("login", login) in known},
+            {each for each in self.ids if _mark("id", each.hex) in known},
         )
 
 
@@ -195,10 +205,19 @@ class Chunks(Generic[SomeDraft]):
         drafts: list[SomeDraft] = []
         errors: list[RowError] = []
         skips: list[tuple[int, str]] = []
-        passwords = count = size = 0
+        passwords = count = size = passed = 0
         last = None
+        last_wanted = max(only, default=0) if only is not None else None
         for record in self.reading:
             if only is not None and record.place not in only:
+                if last_wanted is not None and record.place > last_wanted:
+                    break
+                passed += 1
+                if passed >= _PASSED_MAX:
+                    yield Chunk(drafts, errors, skips, self._after(record))
+                    drafts, errors, skips = [], [], []
+                    passwords = count = size = passed = 0
+                    last = None
                 continue
             last = record
             count += 1
@@ -215,7 +234,7 @@ class Chunks(Generic[SomeDraft]):
             if count >= rows_max or size >= limits.chunk_bytes or passwords >= limits.chunk_passwords:
                 yield Chunk(drafts, errors, skips, self._after(record))
                 drafts, errors, skips = [], [], []
-                passwords = count = size = 0
+                passwords = count = size = passed = 0
                 last = None
         if last is not None:
             yield Chunk(drafts, errors, skips, self._after(last))
@@ -231,6 +250,7 @@ class Chunks(Generic[SomeDraft]):
         except InvalidValue as error:
             return RowProblem(error.field, error.code, error.message)
         except Exception as error:
+            log.exception("import_row_failed", extra={"line": record.line})
             return unexpected(error)
 
     def _after(self, record: Record) -> Checkpoint:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from application.import_authors import Authors
@@ -171,4 +171,4 @@ class RunImport:
             if settled.succeeded:
                 await work.imports.delete_marks(job.id)
             await work.commit()
-        return settled
+        return replace(settled, revision=settled.revision + 1)

@@ -73,7 +73,7 @@ class Sieve:
             stored, is_ours = self._sight.slugs.get(slug), slug in ours.slugs
         else:
             stored, is_ours = self._sight.known.get(key), key in ours.keys
-        if is_ours or (stored is not None and stored.origin == self._job_id):
+        if is_ours or (stored is not None and self._is_ours(stored)):
             return _SLUG_DUPLICATE if key is None else _DUPLICATE
         if stored is not None and self._options.on_conflict is OnConflict.SKIP:
             verdicts.skipped += 1
@@ -92,11 +92,13 @@ class Sieve:
             verdicts.new.append(draft)
         else:
             verdicts.known.append((draft, stored))
-            if key is None:
-                verdicts.met.slugs.add(slug)
-            else:
-                verdicts.met.keys.add(key)
+            ours.ids.add(stored.id)
+            verdicts.met.add(Met({key} if key else set(), {slug} if draft.names_slug else set(), ids={stored.id}))
         return None
+
+    def _is_ours(self, stored: Stored[PostId]) -> bool:
+        """Whether a row of this job made it or stands for it, under whatever name."""
+        return stored.origin == self._job_id or stored.id in self._verdicts.ours.ids
 
     def _author_problem(self, draft: "PostDraft", *, is_new: bool) -> RowProblem | None:
         options = self._options
@@ -123,6 +125,6 @@ class Sieve:
         holder = self._sight.slugs.get(slug)
         if holder is not None and stored is not None and holder.id == stored.id:
             return None
-        if slug in self._verdicts.ours.slugs or (holder is not None and holder.origin == self._job_id):
+        if slug in self._verdicts.ours.slugs or (holder is not None and self._is_ours(holder)):
             return _SLUG_DUPLICATE
         return _SLUG_TAKEN if holder is not None else None

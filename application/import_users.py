@@ -97,7 +97,8 @@ class UserRows:
         stored = await work.users.stored_by_login(logins)
         remembered = Met()
         if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
-            remembered = await Met(logins=logins).remembered(self.job.id, work)
+            met = Met(logins=logins, ids={one.id for one in stored.values()})
+            remembered = await met.remembered(self.job.id, work)
         return UsersSight(stored, remembered)
 
     async def prepare(self, drafts: Sequence[UserDraft], sight: UsersSight) -> None:
@@ -125,8 +126,9 @@ class UserRows:
                 skipped += 1
             elif found:
                 known.append((draft, next(iter(found))))
-                outcome.met.logins.update(draft.logins)
-                ours.logins.update(draft.logins)
+                met = Met(logins=set(draft.logins), ids={*found})
+                outcome.met.add(met)
+                ours.add(met)
             elif _needs_hash(draft):
                 raise Busy("A user was deleted meanwhile.")
             else:
@@ -146,7 +148,7 @@ class UserRows:
         return outcome
 
     def _problem(self, draft: UserDraft, found: dict[UserId, ImportId | None], ours: Met) -> RowProblem | None:
-        if self.job.id in found.values() or not ours.logins.isdisjoint(draft.logins):
+        if self.job.id in found.values() or not (ours.logins.isdisjoint(draft.logins) and ours.ids.isdisjoint(found)):
             return _DUPLICATE
         if found and self.job.options.on_conflict is OnConflict.FAIL:
             return _EXISTS

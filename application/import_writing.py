@@ -1,6 +1,7 @@
 """Writing the rows of a job that this worker has claimed: chunk by chunk, each in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from domain.errors import (
 )
 from domain.ids import ImportId
 from domain.imports import ImportJob, ImportState, OnConflict
+
+log = logging.getLogger(__name__)
 
 # How long to wait before each further try while the database is busy or away.
 PAUSES_S = (0.05, 0.25, 1.0)
@@ -141,10 +144,10 @@ class Writing:
             places += found
 
     async def _look_at(self, chunk: Chunk[Any]) -> _Looked:
-        """Where the database does not go along with that, writing will see to it."""
+        """Whatever goes wrong with that, writing will see to it, row by row where it must."""
         try:
             return _Looked(chunk, await self._sight(chunk))
-        except (Busy, Unavailable):
+        except Exception:
             return _Looked(chunk)
 
     async def _sight(self, chunk: Chunk[Any]) -> Any:
@@ -176,11 +179,17 @@ class Writing:
         if not chunk.drafts or (len(chunk.drafts) == 1 and isinstance(refusal, Busy)):
             raise refusal
         if len(chunk.drafts) == 1:
-            is_told = isinstance(refusal, BylineError)
-            problem = RowProblem(None, "refused", str(refusal)) if is_told else unexpected(refusal)
+            if isinstance(refusal, BylineError):
+                problem = RowProblem(None, "refused", str(refusal))
+            else:
+                line = chunk.drafts[0].record.line
+                log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
+                problem = unexpected(refusal)
             return await self._try_to_commit(chunk.failed(problem, self.rows.kind), None, Met())
         for half in chunk.halves():
-            await self._write_chunk(half, None, Met())
+            # Unless the whole chunk was committed, and only the answer to that was lost.
+            if half.next.offset > self.job.checkpoint.offset:
+                await self._write_chunk(half, None, Met())
         return None
 
     async def _try_to_commit(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:

@@ -13,7 +13,7 @@ from application.ports.repositories import ImportQuery
 from application.ports.services import Blob, BlobStorage, Clock, Ids, JobQueue
 from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.actors import Actor
-from domain.errors import IdempotencyKeyReused, InvalidValue, UserNotFound
+from domain.errors import BlobNotFound, IdempotencyKeyReused, InvalidValue, UserNotFound
 from domain.ids import ImportId, MessageId, UserId
 from domain.imports import ImportFormat, ImportJob, ImportOptions, ImportState, OnConflict, Publish, RowError
 
@@ -239,7 +239,7 @@ class RetryOptions:
 @dataclass(frozen=True, slots=True)
 class RetryImport:
     """A new job over the rows of the same file that failed. Raises NotAllowed, ImportNotFound, WrongState; InvalidValue
-    for an unknown default author; BlobNotFound where the file was kept no longer."""
+    for an unknown default author; BlobNotFound where the file, or which rows failed, was kept no longer."""
 
     begin: BeginWork
     blobs: BlobStorage
@@ -252,6 +252,8 @@ class RetryImport:
         async with self.begin() as work:
             parent = (await work.imports.get(import_id)).require_retriable()
             (await asyncio.to_thread(partial(self.blobs.open, parent.blob_key))).close()
+            if not await work.imports.error_places(parent.id, after=0, limit=1):
+                raise BlobNotFound(parent.blob_key)
             job = ImportJob(
                 id=ImportId(self.ids.next()),
                 options=request.over(parent.options, default_author=await _author(work, request.default_author)),

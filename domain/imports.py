@@ -177,7 +177,7 @@ class Caution:
     def after(self, rows: int) -> Self:
         """Once `rows` more are written."""
         left = self.rows - rows
-        return replace(self, rows=left, deaths=0) if left > 0 else type(self)()
+        return replace(self, rows=left, deaths=0 if rows else self.deaths) if left > 0 else type(self)()
 
     @property
     def is_quarantine(self) -> bool:
@@ -194,7 +194,8 @@ class ImportJob:
     """`fence` rises with every claim; a transaction of an older fence must commit nothing. `revision` rises with every
     change, whoever makes it.
 
-    `file_hash` is the SHA-256 of the file in hex. `bytes_done` never falls; it is `bytes_total` after the last commit.
+    `file_hash` is the SHA-256 of the file in hex. `bytes_done` never falls; it is `bytes_total` after the last commit,
+    and not before.
     `busy_s` is how long workers have been at it up to the last commit, at `progressed_at`.
     `parent_id` is the job whose failed rows this one tries again.
     """
@@ -233,7 +234,7 @@ class ImportJob:
 
     @property
     def bytes_done(self) -> int:
-        return self.bytes_total if self.succeeded else min(self.checkpoint.bytes_read, self.bytes_total)
+        return self.bytes_total if self.succeeded else max(min(self.checkpoint.bytes_read, self.bytes_total - 1), 0)
 
     @property
     def rows_per_s(self) -> float | None:
