@@ -9,8 +9,8 @@ from application.ports.work import BeginWork, Isolation, UnitOfWork
 Step = Callable[[], Awaitable[None]]
 
 
-class Crash(Exception):
-    """What stands for the death of the process: nobody expects it."""
+class Crash(BaseException):
+    """What stands for the death of the process: nobody survives it."""
 
 
 class Disturbed:
@@ -54,6 +54,8 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._watched, name)
+        if name == "rehearsal":
+            return found
         if not callable(found):
             return _Watched(found, self._disturbed)
 
@@ -63,7 +65,7 @@ class _Watched:
         return call
 
 
-def raising(error: Exception) -> Step:
+def raising(error: BaseException) -> Step:
     async def step() -> None:
         raise error
 

@@ -1,9 +1,9 @@
 """What import jobs run on in tests, in memory and on PostgreSQL, and what they leave there."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from argon2 import PasswordHasher as Argon2
 
 from application.import_rows import ImportLimits
 from application.import_runs import RunImport
+from application.ports.formats import ReadLimits
 from application.ports.services import BlobStorage
 from application.ports.work import BeginWork
 from domain.actors import Role
 from domain.ids import ImportId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportKind, RowError
+from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions, RowError
+from domain.posts import Post
 from domain.users import User
 from infrastructure.clock import Uuid7Ids
 from infrastructure.database.database import Database, import_database
+from infrastructure.formats.html import clean_html
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.memory.storage import MemoryBlobs
 from infrastructure.memory.store import MemoryStore
@@ -52,6 +55,8 @@ class StoredPost:
     author: str
     source: str | None
     external_id: str | None
+    updated_at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class StoredUser:
     website: str | None
     has_password: bool
     accounts: int
+    version: int
 
 
 class Place(ABC):
@@ -85,6 +91,10 @@ class Place(ABC):
     async def users(self) -> list[StoredUser]:
         """By username."""
 
+    @abstractmethod
+    async def everything(self) -> dict[str, object]:
+        """Each table as it is, by name, but for those of the jobs themselves."""
+
     async def add_user(self, username: str, *, role: Role = Role.AUTHOR) -> User:
         user = a_user(username, role=role)
         async with self.begin() as work:
@@ -97,16 +107,17 @@ class Place(ABC):
         self,
         content: bytes,
         *,
-        kind: ImportKind = ImportKind.POSTS,
         form: ImportFormat = ImportFormat.NDJSON,
         by: UserId | None = None,
+        kind: ImportKind = ImportKind.POSTS,
+        **options: Any,
     ) -> ImportJob:
         """A queued job."""
         import_id = ImportId(self.ids.next())
         blob = await self.blobs.write(f"imports/{import_id}", _whole(content), limit=len(content))
         job = ImportJob(
             id=import_id,
-            kind=kind,
+            options=ImportOptions(kind, **options),
             format=form,
             blob_key=blob.key,
             file_name=None,
@@ -123,12 +134,13 @@ class Place(ABC):
     def run_import(
         self, *, begin: BeginWork | None = None, chunk_rows: int = CHUNK_ROWS, chunk_bytes: int = 2**30
     ) -> RunImport:
-        limits = ImportLimits(chunk_rows=chunk_rows, chunk_bytes=chunk_bytes, max_row_bytes=100_000, lease=LEASE)
+        limits = ImportLimits(chunk_rows, chunk_bytes, ReadLimits(max_row_bytes=100_000), LEASE)
         return RunImport(
             begin=begin or self.begin,
             blobs=self.blobs,
-            readers=FormatReaders(),
+            formats=FormatReaders(),
             hasher=self.hasher,
+            clean=clean_html,
             clock=self.clock,
             ids=self.ids,
             slugger=slug_words,
@@ -136,17 +148,27 @@ class Place(ABC):
             currency="EUR",
         )
 
-    async def imported(
-        self,
-        content: bytes,
-        *,
-        kind: ImportKind = ImportKind.POSTS,
-        form: ImportFormat = ImportFormat.NDJSON,
-        by: UserId | None = None,
-    ) -> ImportJob:
+    async def imported(self, content: bytes, *, chunk_rows: int = CHUNK_ROWS, **options: Any) -> ImportJob:
         """Uploaded and run to its end."""
-        job = await self.upload(content, kind=kind, form=form, by=by)
-        return await self.run_import()(job.id)
+        job = await self.upload(content, **options)
+        return await self.run_import(chunk_rows=chunk_rows)(job.id)
+
+    async def change(self, import_id: ImportId, change: Callable[[ImportJob], ImportJob]) -> ImportJob:
+        """By others than its worker."""
+        async with self.begin() as work:
+            job = await work.imports.change(change(await work.imports.lock(import_id)))
+            await work.commit()
+        return job
+
+    async def add_post(self, post: Post) -> Post:
+        async with self.begin() as work:
+            await work.posts.add(post)
+            await work.commit()
+        return post
+
+    async def user_id(self, login: str) -> UserId:
+        async with self.begin() as work:
+            return (await work.users.stored_by_login({login}))[login].id
 
     async def job(self, import_id: ImportId) -> ImportJob:
         async with self.begin() as work:
@@ -193,6 +215,8 @@ class MemoryPlace(Place):
                     author=tables.users.rows[post.author_id].user.username.value,
                     source=post.source,
                     external_id=post.external_id,
+                    updated_at=post.updated_at,
+                    version=post.version,
                 )
             )
         return sorted(found, key=lambda post: post.slug)
@@ -208,10 +232,17 @@ class MemoryPlace(Place):
                 website=user.profile.website,
                 has_password=user.password_hash is not None,
                 accounts=sum(account.owner_id == user.id for account in self.store.tables.accounts.rows.values()),
+                version=user.version,
             )
             for user in (stored.user for stored in self.store.tables.users.rows.values())
         ]
         return sorted(found, key=lambda user: user.username)
+
+    async def everything(self) -> dict[str, object]:
+        tables = self.store.tables
+        return {
+            each.name: dict(getattr(tables, each.name).rows) for each in fields(tables) if not _is_of_jobs(each.name)
+        }
 
 
 class SqlPlace(Place):
@@ -227,7 +258,7 @@ class SqlPlace(Place):
     async def posts(self) -> list[StoredPost]:
         rows = await self._rows("""
             SELECT slug, title, content, content_format, excerpt, tags, type, status, published_at, p.created_at,
-                   coalesce(views, 0) AS views, username AS author, source, external_id
+                   coalesce(views, 0) AS views, username AS author, source, external_id, p.updated_at, p.version
             FROM posts p JOIN users u ON u.id = author_id LEFT JOIN post_views ON post_id = p.id ORDER BY slug
         """)
         return [StoredPost(**row | {"tags": tuple(row["tags"])}) for row in rows]
@@ -235,10 +266,15 @@ class SqlPlace(Place):
     async def users(self) -> list[StoredUser]:
         rows = await self._rows("""
             SELECT username, email, role, display_name, bio, website, password_hash IS NOT NULL AS has_password,
-                   (SELECT count(*) FROM accounts WHERE owner_id = u.id) AS accounts
+                   (SELECT count(*) FROM accounts WHERE owner_id = u.id) AS accounts, version
             FROM users u JOIN profiles ON user_id = u.id ORDER BY username COLLATE "C"
         """)
         return [StoredUser(**row) for row in rows]
+
+    async def everything(self) -> dict[str, object]:
+        tables = await self._rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+        names = [row["tablename"] for row in tables if not _is_of_jobs(row["tablename"])]
+        return {name: await self._rows(f'SELECT t.* FROM "{name}" t ORDER BY t::text') for name in names}
 
     async def _rows(self, statement: str) -> Sequence[dict[str, Any]]:
         connection = await asyncpg.connect(self._url)
@@ -257,6 +293,10 @@ async def on_postgres(url: str, folder: Path) -> AsyncIterator[SqlPlace]:
         assert database.checked_out() == 0
     finally:
         await database.close()
+
+
+def _is_of_jobs(table: str) -> bool:
+    return table.startswith("import")
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:

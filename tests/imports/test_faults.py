@@ -29,8 +29,8 @@ async def left_by(place: Place, job: ImportJob) -> Left:
 async def clear(place: Place) -> None:
     place.clock.at = NOON
     async with place.begin() as work:
-        for author in (await work.users.ids_by_login({"ann", "bob"})).values():
-            await work.posts.delete_by_author(author)
+        for author in (await work.users.stored_by_login({"ann", "bob"})).values():
+            await work.posts.delete_by_author(author.id)
         await work.commit()
 
 

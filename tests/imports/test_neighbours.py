@@ -17,7 +17,7 @@ from tests.imports.test_users import named
 def adding(place: Place, **values: Any) -> Callable[[], Awaitable[None]]:
     async def step() -> None:
         async with place.begin() as work:
-            author = (await work.users.ids_by_login({"bob"}))["bob"]
+            author = (await work.users.stored_by_login({"bob"}))["bob"].id
             await work.posts.add(a_post("Quicker", author=author, **values))
             await work.commit()
 
@@ -55,7 +55,7 @@ async def test_rows_of_an_author_who_is_deleted_meanwhile_fail(place: Place) -> 
 
     async def bob_leaves() -> None:
         async with place.begin() as work:
-            bob = (await work.users.ids_by_login({"bob"}))["bob"]
+            bob = (await work.users.stored_by_login({"bob"}))["bob"].id
             await work.accounts.delete_of(bob)
             await work.users.delete(bob)
             await work.commit()
@@ -87,7 +87,7 @@ class Refusing(Disturbed):
     """As a database would that has a rule which nobody told the domain."""
 
     async def call(self, name: str, method: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
-        if name == "add_many" and any("poison" in one.post.writing.title for one in args[0]):
+        if name == "add_many" and any("poison" in post.title for post in args[0]):
             self.calls.append("refused")
             raise SlugTaken
         return await super().call(name, method, *args, **options)

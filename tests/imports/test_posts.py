@@ -42,7 +42,7 @@ async def test_a_row_brings_all_that_it_says(place: Place) -> None:
     (post,) = await place.posts()
     assert astuple(post) == (
         *("greetings", "Grüße", "<p>Hi</p>", "html", "Hi", ("a", "b"), "page", "draft", at, NOON, 7, "bob"),
-        *("old", "17"),
+        *("old", "17", NOON, 1),
     )
 
 
@@ -86,7 +86,8 @@ async def test_what_a_row_leaves_open_about_publishing(
         ({"views": -1}, "views", "out_of_range"),
         ({"views": 2**63}, "views", "out_of_range"),
         ({"author": "nobody"}, "author", "unknown_author"),
-        ({"author": ""}, "author", "unknown_author"),
+        ({"author": ""}, "author", "missing"),
+        ({"author": None}, "author", "missing"),
         ({"author": "a\x00b"}, "author", "unknown_author"),
         ({"source": "S" * 201}, "source", "too_long"),
         ({"external_id": "E" * 401}, "external_id", "too_long"),
@@ -174,7 +175,7 @@ async def test_a_row_after_a_failed_one_with_the_same_identity_is_imported(place
 
 async def test_a_slug_that_another_post_has_is_refused_to_a_row_that_is_not_that_post(place: Place) -> None:
     async with place.begin() as work:
-        author = (await work.users.ids_by_login({"ann"}))["ann"]
+        author = (await work.users.stored_by_login({"ann"}))["ann"].id
         await work.posts.add(a_post("Here before", slug="taken", author=author))
         await work.commit()
     job = await place.imported(
@@ -189,7 +190,7 @@ async def test_slugs_of_titles_give_way_to_each_other_and_to_those_that_rows_nam
     place: Place, chunk_rows: int
 ) -> None:
     async with place.begin() as work:
-        author = (await work.users.ids_by_login({"ann"}))["ann"]
+        author = (await work.users.stored_by_login({"ann"}))["ann"].id
         await work.posts.add(a_post("Here before", slug="hello", author=author))
         await work.posts.add(a_post("Here before", slug="hello-3", author=author))
         await work.commit()

@@ -41,7 +41,7 @@ async def test_a_row_brings_a_user_with_profile_account_and_password(place: Plac
     assert (job.state, job.tally) == (ImportState.SUCCEEDED, Tally(created=1))
     cleo, *_ = await place.users()
     assert astuple(cleo) == (
-        *("Cleo", "cleo@example.org", "author", "Cleo C", "Writes.", "https://example.com/", True, 1),
+        *("Cleo", "cleo@example.org", "author", "Cleo C", "Writes.", "https://example.com/", True, 1, 1),
     )
     assert await place.hasher.verify(PASSWORD, (await stored(place, "cleo")).password_hash)
 
