@@ -13,12 +13,12 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from application.ports.formats import PostRow, UserRow
 from domain.imports import ImportFormat, ImportKind
+from infrastructure.formats.rows import field_names
 
 Row = dict[str, object]
 
@@ -29,10 +29,8 @@ harbour letter winter window garden river market engine village paper morning si
 """
 WORDS: Final = _TEXT.split()
 _ASCII_WORDS: Final = [word for word in WORDS if word.isascii()]
-COLUMNS: Final[Mapping[ImportKind, list[str]]] = {
-    ImportKind.POSTS: [field.name for field in fields(PostRow)],
-    ImportKind.USERS: [field.name for field in fields(UserRow)],
-}
+COLUMNS: Final[Mapping[ImportKind, list[str]]] = {kind: list(field_names(kind)) for kind in ImportKind}
+FORMATS: Final = (ImportFormat.CSV, ImportFormat.NDJSON, ImportFormat.JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +52,55 @@ class Plan:
     authors: int = 20
     row_bytes: int = 600
     """Of a post, about."""
+    views: bool = True
+    """Whether posts have any."""
+    truncated: bool = False
+    """The file ends in the middle of one more row."""
 
 
 def archive(plan: Plan) -> Iterator[tuple[bytes, Refusal | None]]:
-    """Records as they stand in the file, the header of a CSV first; each with what it must be refused for."""
+    """Pieces of the file, a record each, besides the header of a CSV and the brackets of a JSON array; each with what
+    it must be refused for."""
+    line = 1
+    for piece, refused in _pieces(plan):
+        yield piece, refused and Refusal(line, *refused)
+        line += piece.count(b"\n")
+
+
+def _pieces(plan: Plan) -> Iterator[tuple[bytes, tuple[str | None, str] | None]]:
     dice = random.Random(plan.seed)
     spoils = _SPOILS[plan.kind, plan.format]
     bad = {number: spoils[n % len(spoils)] for n, number in enumerate(dice.sample(range(1, plan.rows), plan.bad))}
-    line = 1
     if plan.format is ImportFormat.CSV:
         yield _csv_line(COLUMNS[plan.kind]), None
-        line += 1
+    elif plan.format is ImportFormat.JSON:
+        yield b"[\n", None
     make = _post if plan.kind is ImportKind.POSTS else _user
     first = make(plan, 0, random.Random(plan.seed))
     for number in range(plan.rows):
         row = make(plan, number, dice)
+        is_last = number == plan.rows - 1 and not plan.truncated
         if number in bad:
             field, code, spoilt = bad[number]
-            record = spoilt(row, first)
-            yield record, Refusal(line, field, code)
+            yield _ended(spoilt(row, first), plan.format, is_last=is_last), (field, code)
         else:
-            record = _written(row, plan.format)
-            yield record, None
-        line += record.count(b"\n")
+            yield _ended(_written(row, plan.format), plan.format, is_last=is_last), None
+    if plan.truncated:
+        yield _TRUNCATED[plan.format]
+    elif plan.format is ImportFormat.JSON:
+        yield b"]\n", None
+
+
+_TRUNCATED: Final[Mapping[ImportFormat, tuple[bytes, tuple[None, str]]]] = {
+    ImportFormat.CSV: (b'"cut o', (None, "bad_csv")),
+    ImportFormat.NDJSON: (b'{"title": "cut o', (None, "bad_json")),
+    ImportFormat.JSON: (b'{"title": "cut o', (None, "truncated")),
+}
+
+
+def _ended(record: bytes, form: ImportFormat, *, is_last: bool) -> bytes:
+    """With what parts it from the next one."""
+    return record if form is not ImportFormat.JSON or is_last else record.removesuffix(b"\n") + b",\n"
 
 
 def _post(plan: Plan, number: int, dice: random.Random) -> Row:
@@ -91,6 +115,8 @@ def _post(plan: Plan, number: int, dice: random.Random) -> Row:
         "source": f"archive-{plan.seed}",
         "external_id": str(number),
     }
+    if not plan.views:
+        del row["views"]
     room = plan.row_bytes - len(json.dumps(row, ensure_ascii=False).encode())
     content = []
     while room > 0:
@@ -111,7 +137,7 @@ def _user(plan: Plan, number: int, _dice: random.Random) -> Row:
 
 
 def _written(row: Row, form: ImportFormat) -> bytes:
-    if form is ImportFormat.NDJSON:
+    if form is not ImportFormat.CSV:
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"
     columns = COLUMNS[ImportKind.POSTS if "title" in row else ImportKind.USERS]
     return _csv_line(_cell(row.get(column)) for column in columns)
@@ -158,6 +184,8 @@ def _posts_in(form: ImportFormat) -> list[tuple[str | None, str, Spoil]]:
         ("status", "bad_value", _with(form, status="live")),
         ("published_at", "bad_date", _with(form, published_at="yesterday")),
         ("views", "out_of_range", _with(form, views=-1)),
+        ("excerpt", "too_long", _with(form, excerpt="E" * 2_001)),
+        ("type", "bad_value", _with(form, type="podcast")),
         ("external_id", "duplicate", _repeating(form, "source", "external_id")),
         (None, "bad_encoding", _replacing(b"archive-", b"archive\xff", form)),
     ]
@@ -175,7 +203,7 @@ def _users_in(form: ImportFormat) -> list[tuple[str | None, str, Spoil]]:
     ]
 
 
-_ONLY_NDJSON: list[tuple[str | None, str, Spoil]] = [
+_ONLY_JSON: list[tuple[str | None, str, Spoil]] = [
     (None, "bad_json", lambda row, _first: _written(row, ImportFormat.NDJSON)[:40] + b"\n"),
     (None, "wrong_type", lambda _row, _first: b"[1, 2]\n"),
     ("titel", "unknown_field", _with(ImportFormat.NDJSON, titel="")),
@@ -183,24 +211,27 @@ _ONLY_NDJSON: list[tuple[str | None, str, Spoil]] = [
 _ONLY_CSV: list[tuple[str | None, str, Spoil]] = [
     (None, "wrong_width", lambda _row, _first: b"a,b,c\n"),
     (None, "bad_csv", lambda _row, _first: b'"a"b,c\n'),
+    (None, "bad_csv", lambda _row, _first: b'"never closed,c\n'),
+]
+
+_ONLY_POSTS_IN_JSON: list[tuple[str | None, str, Spoil]] = [
+    ("title", "missing", _without("title")),
+    ("title", "wrong_type", _with(ImportFormat.NDJSON, title=7)),
+    ("tags", "wrong_type", _with(ImportFormat.NDJSON, tags="news")),
+]
+_ONLY_POSTS_IN_CSV: list[tuple[str | None, str, Spoil]] = [
+    ("title", "missing", _with(ImportFormat.CSV, title="")),
+    ("views", "wrong_type", _with(ImportFormat.CSV, views="many")),
 ]
 
 _SPOILS: Mapping[tuple[ImportKind, ImportFormat], list[tuple[str | None, str, Spoil]]] = {
-    (ImportKind.POSTS, ImportFormat.NDJSON): [
-        *_posts_in(ImportFormat.NDJSON),
-        *_ONLY_NDJSON,
-        ("title", "missing", _without("title")),
-        ("title", "wrong_type", _with(ImportFormat.NDJSON, title=7)),
-        ("tags", "wrong_type", _with(ImportFormat.NDJSON, tags="news")),
-    ],
-    (ImportKind.POSTS, ImportFormat.CSV): [
-        *_posts_in(ImportFormat.CSV),
-        *_ONLY_CSV,
-        ("title", "missing", _with(ImportFormat.CSV, title="")),
-        ("views", "wrong_type", _with(ImportFormat.CSV, views="many")),
-    ],
-    (ImportKind.USERS, ImportFormat.NDJSON): [*_users_in(ImportFormat.NDJSON), *_ONLY_NDJSON],
+    (ImportKind.POSTS, ImportFormat.CSV): [*_posts_in(ImportFormat.CSV), *_ONLY_CSV, *_ONLY_POSTS_IN_CSV],
     (ImportKind.USERS, ImportFormat.CSV): [*_users_in(ImportFormat.CSV), *_ONLY_CSV],
+    **{
+        (ImportKind.POSTS, form): [*_posts_in(form), *_ONLY_JSON, *_ONLY_POSTS_IN_JSON]
+        for form in (ImportFormat.NDJSON, ImportFormat.JSON)
+    },
+    **{(ImportKind.USERS, form): [*_users_in(form), *_ONLY_JSON] for form in (ImportFormat.NDJSON, ImportFormat.JSON)},
 }
 
 
@@ -210,10 +241,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--bad", type=int, default=0, help="how many of them are bad")
     parser.add_argument("--kind", type=ImportKind, choices=list(ImportKind), default=ImportKind.POSTS)
-    parser.add_argument("--format", type=ImportFormat, choices=list(ImportFormat), default=ImportFormat.NDJSON)
+    parser.add_argument("--format", type=ImportFormat, choices=FORMATS, default=ImportFormat.NDJSON)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--authors", type=int, default=20)
     parser.add_argument("--row-bytes", type=int, default=600, help="of a post, about")
+    parser.add_argument("--views", action=argparse.BooleanOptionalAction, default=True, help="whether posts have any")
+    parser.add_argument("--truncated", action="store_true", help="end in the middle of one more row")
     parser.add_argument("--expect", type=Path, help="where to write what each bad row must be refused for, as NDJSON")
     asked = vars(parser.parse_args())
     path, expect = asked.pop("file"), asked.pop("expect")

@@ -19,7 +19,8 @@ codecs.register_error(_BAD, lambda error: (_BAD_BYTE, error.end))  # type: ignor
 
 
 class Text:
-    """Blocks of UTF-8 (but for bytes that are none), at most once from `skip_to` on; `head` is how it begins.
+    """Blocks of UTF-8 (but for bytes that are none), at most once from `skip_to` on; `head` is how it begins, `sample`
+    the same as it was before.
 
     Offsets are bytes of this text, which begins after a byte order mark. Where the stored file is cut off or
     damaged, the text ends, and `damage` says why. Raises TooLarge and InvalidValue past the limits.
@@ -30,7 +31,7 @@ class Text:
         sample = bytearray()
         while len(sample) < SAMPLE_BYTES and (piece := self._unpacked.read(SAMPLE_BYTES - len(sample))):
             sample += piece
-        head = bytes(sample)
+        self.sample = head = bytes(sample)
         self.encoding = encoding_of(head)
         self._is_utf_8 = self.encoding == UTF_8
         if not self._is_utf_8:
@@ -44,6 +45,10 @@ class Text:
         self._stored_from, self._stored_to = 0, 0
         self.taken = 0
         """Up to where its reader has read records."""
+
+    @property
+    def is_compressed(self) -> bool:
+        return not self._unpacked.is_plain
 
     @property
     def damage(self) -> RowProblem | None:
