@@ -86,15 +86,15 @@ def _pieces(plan: Plan) -> Iterator[tuple[bytes, tuple[str | None, str] | None]]
         else:
             yield _ended(_written(row, plan.format), plan.format, is_last=is_last), None
     if plan.truncated:
-        yield _TRUNCATED[plan.format]
+        yield _written(first, plan.format)[:20], (None, _OF_TRUNCATED[plan.format])
     elif plan.format is ImportFormat.JSON:
         yield b"]\n", None
 
 
-_TRUNCATED: Final[Mapping[ImportFormat, tuple[bytes, tuple[None, str]]]] = {
-    ImportFormat.CSV: (b'"cut o', (None, "bad_csv")),
-    ImportFormat.NDJSON: (b'{"title": "cut o', (None, "bad_json")),
-    ImportFormat.JSON: (b'{"title": "cut o', (None, "truncated")),
+_OF_TRUNCATED: Final[Mapping[ImportFormat, str]] = {
+    ImportFormat.CSV: "wrong_width",
+    ImportFormat.NDJSON: "bad_json",
+    ImportFormat.JSON: "truncated",
 }
 
 

@@ -47,7 +47,7 @@ def write_archive(path: Path, rows: int, form: ImportFormat = ImportFormat.NDJSO
 
 def archive(rows: int, form: ImportFormat = ImportFormat.NDJSON, *, source: str = "archive") -> Iterator[bytes]:
     """In pieces of many rows."""
-    dice = random.Random(1)
+    dice = random.Random(source)
     is_csv = form is ImportFormat.CSV
     pool = _pool(dice, _csv_cell if is_csv else _json_text, "|".join if is_csv else _json_list)
     written = _csv_row if is_csv else _json_row

@@ -1,23 +1,34 @@
-"""`python -m benchmarks imports`: its options, and its parts."""
+"""`python -m benchmarks imports`: its parts and their options."""
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
-from benchmarks.imports import speed
+from benchmarks.imports import beside, latency, memory, speed
 from domain.imports import ImportFormat
 
-ROWS: Final = 1_000_000
-ROUNDS: Final = 3
+PARTS: Final[Mapping[str, Callable[[Namespace], Coroutine[None, None, None]]]] = {
+    "ndjson": lambda asked: speed.compare(speed.Plan(asked.rows, asked.rounds, ImportFormat.NDJSON, asked.profile)),
+    "csv": lambda asked: speed.compare(speed.Plan(asked.rows, asked.rounds, ImportFormat.CSV, asked.profile)),
+    "memory": lambda asked: memory.measure([asked.rows // 10, asked.rows, *([5 * asked.rows] if asked.large else [])]),
+    "latency": lambda asked: latency.measure(asked.uploads),
+    "reads": lambda asked: beside.measure(asked.rows, asked.rounds, asked.seconds),
+}
 
 
 def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks imports", description=__doc__)
-    parser.add_argument("--part", choices=("ndjson", "csv"), action="append", help="again for another; default: all")
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--profile", action="store_true", help="ndjson and csv: what CPU ours and \\copy take")
+    parser.add_argument("--part", choices=PARTS, action="append", help="more than once for several; default: all")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the archive (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of ndjson, csv and reads (default: %(default)s)")
+    parser.add_argument(
+        "--profile", action="store_true", help="ndjson, csv: ours and psql alone, and what CPU they take"
+    )
+    parser.add_argument("--large", action="store_true", help="memory: five times the rows, too")
+    parser.add_argument("--uploads", type=int, default=latency.UPLOADS, help="of latency (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=15, help="of reads, each time (default: %(default)s)")
     asked = parser.parse_args(arguments)
-    for part in asked.part or ("ndjson", "csv"):
-        asyncio.run(speed.compare(speed.Plan(asked.rows, asked.rounds, ImportFormat(part), asked.profile)))
+    for part in asked.part or PARTS:
+        asyncio.run(PARTS[part](asked))

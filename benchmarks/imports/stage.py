@@ -5,13 +5,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
+import httpx
 
 from application.imports import NewImport
 from application.ports.services import Blob
@@ -25,6 +26,7 @@ from infrastructure.database import schema
 from infrastructure.embedded.binaries import postgres_programs
 from infrastructure.embedded.cluster import Cluster
 from infrastructure.embedded.folder import DataFolder
+from infrastructure.embedded.ports import free_port
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.supervisor import Supervisor
 from infrastructure.embedded.users import ServerUser
@@ -32,6 +34,7 @@ from infrastructure.embedded.valkey import EmbeddedValkey
 from infrastructure.settings import Settings
 
 ADMIN: Final = Registration("admin", "admin@example.com", "correct horse battery", role=Role.ADMIN)
+HOST: Final = "127.0.0.1"
 PATIENCE_S: Final = 60.0
 
 _PIECE: Final = 1024 * 1024
@@ -73,16 +76,29 @@ class Stage:
         new = NewImport(blob, ImportOptions(ImportKind.POSTS), form, detached=False)
         return (await self.byline.start_import(new, actor=self.actor)).job
 
-    async def finished(self, job: ImportJob, *, rows: int) -> ImportJob:
-        """Raises RuntimeError unless it made that many posts and nothing else, at the first go."""
+    async def begun(self, job: ImportJob) -> ImportJob:
+        """As it is after its first commit or so."""
+        async for seen in self.byline.watch_import(job.id, actor=self.actor):
+            if seen.tally.rows_read:
+                return seen
+        raise RuntimeError(f"The import made nothing.{self._log_tail('worker')}")
+
+    async def ended(self, job: ImportJob) -> ImportJob:
+        """Raises RuntimeError where it was claimed twice: its worker has failed."""
         is_open, claims = True, 0
         # A query by hand, and seldom: the import has the machine to itself.
-        while is_open and claims < 2:
+        while is_open:
             await asyncio.sleep(_WATCH_S)
             is_open, claims = await self.connection.fetchrow(_HOW_IT_GOES, job.id)
-        job = await self.byline.show_import(job.id, actor=self.actor)
-        if (job.state, job.tally, job.fence) != (ImportState.SUCCEEDED, Tally(created=rows), 1):
-            raise RuntimeError(f"The import {job.state}: {job.tally}. {job.error or ''}{self._log_tail('worker')}")
+            if claims > 1:
+                raise RuntimeError(f"The import was interrupted.{self._log_tail('worker')}")
+        return await self.byline.show_import(job.id, actor=self.actor)
+
+    async def finished(self, job: ImportJob, *, rows: int) -> ImportJob:
+        """Raises RuntimeError unless it made that many posts and nothing else."""
+        job = await self.ended(job)
+        if (job.state, job.tally) != (ImportState.SUCCEEDED, Tally(created=rows)):
+            raise RuntimeError(f"The import {job.state}: {job.tally}. {job.error or ''}")
         return job
 
     async def empty(self) -> None:
@@ -92,8 +108,8 @@ class Stage:
         await self.connection.execute("VACUUM (ANALYZE) users")
         await self.connection.execute("CHECKPOINT")
 
-    def environment(self, **changed: str) -> dict[str, str]:
-        """Of Byline's own processes; `changed` are variables of it."""
+    def _environment(self) -> dict[str, str]:
+        """Of Byline's own processes."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")}
         redis = {} if self.settings.redis_url is None else {"BYLINE_REDIS_URL": str(self.settings.redis_url)}
         own = {
@@ -101,33 +117,58 @@ class Stage:
             "BYLINE_DATA_DIR": str(self.folder),
             "BYLINE_LOG_FORMAT": "json",
         }
-        return kept | redis | own | changed
+        return kept | redis | own
 
     @asynccontextmanager
     async def worker(self, **changed: str) -> AsyncIterator[int]:
         """The process id of what `byline worker` becomes, once it listens."""
-        ready = "worker_ready" if self.settings.redis_url is None else "redis_is_there"
+        event = "worker_ready" if self.settings.redis_url is None else "redis_is_there"
+        log = self.folder / "worker.log"
+
+        async def listens() -> bool:
+            return event in log.read_text()
+
         command = (sys.executable, "-P", "-m", "workers.main")
-        async with self.process(*command, name="worker", **changed) as process:
-            log = self.folder / "worker.log"
-            deadline = time.monotonic() + PATIENCE_S
-            while ready not in log.read_text():
-                if process.returncode is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"The worker did not start.{self._log_tail('worker')}")
-                await asyncio.sleep(0.05)
+        async with self._process("worker", command, listens, changed) as process:
             yield process.pid
+
+    @asynccontextmanager
+    async def api(self, **changed: str) -> AsyncIterator[int]:
+        """The port of `byline serve`, once it is ready."""
+        port = free_port(0, HOST)
+
+        async def answers() -> bool:
+            try:
+                return (await client.get("/health/ready")).status_code == httpx.codes.OK
+            except httpx.TransportError:
+                return False
+
+        command = (str(Path(sys.executable).with_name("byline")), "serve")
+        changed = {"BYLINE_HOST": HOST, "BYLINE_PORT": str(port), "BYLINE_LOG_LEVEL": "warning", **changed}
+        async with (
+            httpx.AsyncClient(base_url=f"http://{HOST}:{port}") as client,
+            self._process("serve", command, answers, changed),
+        ):
+            yield port
 
     def _log_tail(self, name: str) -> str:
         return "\n" + (self.folder / f"{name}.log").read_text()[-4_000:]
 
     @asynccontextmanager
-    async def process(self, *command: str, name: str, **changed: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def _process(
+        self, name: str, command: Sequence[str], is_ready: Callable[[], Awaitable[bool]], changed: Mapping[str, str]
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Told to stop afterwards, and killed where it does not."""
-        with (self.folder / f"{name}.log").open("wb") as output:
+        with (self.folder / f"{name}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *command, cwd=self.folder, env=self.environment(**changed), stdout=output, stderr=output
+                *command, cwd=self.folder, env={**self._environment(), **changed}, stdout=log, stderr=log
             )
         try:
+            deadline = time.monotonic() + PATIENCE_S
+            while not await is_ready():
+                if process.returncode is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{name} did not start.{self._log_tail(name)}")
+                await asyncio.sleep(0.05)
             yield process
         finally:
             if process.returncode is None:
