@@ -18,28 +18,30 @@ LEASE = timedelta(seconds=10)
 
 WORKER = """
 import asyncio, os, signal, sys
-from application.ports.repositories import ImportedPost
 from domain.ids import ImportId, UserId
 from infrastructure.database.database import import_database
 from infrastructure.settings import Settings
-from tests.builders import a_post, a_writing
+from tests.builders import NOON, a_post, imported
 from uuid import UUID
 
 url, job_id, author_id = sys.argv[1:]
 
-class Posts(list):
-    def __iter__(self):
-        for number in range(10_000):
-            yield ImportedPost(a_post(slug=f"frozen-{number}", author=UserId(UUID(author_id))))
-            if number == 9_000:
-                os.kill(os.getpid(), signal.SIGSTOP)
+class Freezing(str):
+    def encode(self):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return super().encode()
+
+posts = [imported(a_post(slug=f"frozen-{number}", author=UserId(UUID(author_id)))) for number in range(10_000)]
+posts[9_000].content = Freezing("Words.")
+for post in posts[:9_000]:
+    post.content = "Words. " * 100
 
 async def main():
     database = import_database(Settings.model_validate({"database_url": url}))
     async with database.begin() as work:
         job = await work.imports.get(ImportId(UUID(job_id)))
         await work.imports.hold(job)
-        await work.posts.add_many(Posts(), origin=job.id)
+        await work.posts.add_many(posts, origin=job.id, at=NOON)
         await work.commit()
 
 asyncio.run(main())
@@ -90,7 +92,7 @@ async def is_frozen(pid: int) -> bool:
 
 async def claim(database: Database, job: ImportJob, *, after: timedelta = timedelta()) -> ImportJob:
     async with database.begin() as work:
-        claimed = (await work.imports.lock(job.id)).claimed(at=NOON + after, lease=LEASE)
+        claimed = (await work.imports.lock(job.id)).claimed(at=NOON + after, lease=LEASE, chunk_rows=100)
         await work.imports.save_claim(claimed)
         await work.commit()
     return claimed

@@ -17,9 +17,11 @@ from infrastructure.database.pages import SqlPages
 from infrastructure.database.pages.lists import Asked
 from infrastructure.database.pages.posts import asked_posts
 from infrastructure.database.pages.users import asked_addresses, asked_users
+from infrastructure.database.posts import _BY_EXTERNAL_ID, _BY_SLUG, _BY_SOURCE_AND_EXTERNAL_ID
+from infrastructure.database.users import _BY_LOGIN
 from infrastructure.settings import Settings
 from tests.builders import an_actor
-from tests.database.archive import POSTS, Archive
+from tests.database.archive import POSTS, USERS, Archive
 
 Plan = dict[str, Any]
 
@@ -158,3 +160,22 @@ async def test_plans_are_kept_but_those_of_tags(archive: Archive) -> None:
     assert len(others) == 4
     assert all(row["generic_plans"] > 0 for row in others)
     assert all((row["generic_plans"], row["custom_plans"]) == (0, 1) for row in of_tags)
+
+
+async def test_what_an_import_looks_up_is_found_by_index(archive: Archive) -> None:
+    """Also with a plan that is kept, which knows not how much is asked for."""
+    slugs = [f"post-{number}" for number in range(0, 2 * POSTS, 100)]
+    names = [f"user{number}" for number in range(0, 2 * USERS, 100)]
+    asked: list[tuple[str, list[object]]] = [
+        (_BY_SLUG, [slugs]),
+        (_BY_EXTERNAL_ID, ["blog", slugs]),
+        (_BY_SOURCE_AND_EXTERNAL_ID, [slugs, slugs]),
+        (_BY_LOGIN, [names, [f"{name}@example.com" for name in names]]),
+    ]
+    async with archive.database.reading() as reading:
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            await reading.fetchval("SELECT set_config('plan_cache_mode', $1, false)", mode)
+            for statement, values in asked:
+                answer = await reading.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
+                assert read_whole(list(nodes(json.loads(answer)[0]["Plan"]))) == set()
+        await reading.fetchval("SELECT set_config('plan_cache_mode', 'auto', false)")

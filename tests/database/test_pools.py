@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
@@ -63,6 +63,21 @@ def test_without_a_database_the_setting_is_named() -> None:
     for make in (service_database, import_database):
         with pytest.raises(BadSettings, match="BYLINE_DATABASE_URL"):
             make(Settings(database_url=None))
+
+
+async def test_each_import_may_write_and_look_ahead_while_leases_are_renewed(database_url: str) -> None:
+    few = {"database_url": database_url, "db_import_pool_size": 1, "imports_at_once": 3}
+    database = import_database(Settings.model_validate(few))
+    async with AsyncExitStack() as stack:
+        units = [await stack.enter_async_context(database.begin()) for _ in range(7)]
+        assert database.checked_out() == 7
+        waiting = asyncio.create_task(stack.enter_async_context(database.begin()))
+        for unit in units:
+            await unit.users.find_by_login("nobody")
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    await database.close()
 
 
 async def test_what_happens_in_the_pools_is_counted(database: Database) -> None:

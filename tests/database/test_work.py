@@ -1,6 +1,8 @@
 """Units of work: what only PostgreSQL can get wrong."""
 
 import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
@@ -8,11 +10,10 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from application.ports.repositories import ImportedPost
 from application.ports.work import Isolation
 from domain.errors import Busy, PostNotFound, Unavailable
 from infrastructure.database.database import Database
-from tests.builders import a_job, a_post, a_user, an_account
+from tests.builders import NOON, a_job, a_post, a_profile, a_user, an_account, imported
 from tests.database.conftest import MakeDatabase
 from tests.database.inside import transaction_of
 from tests.database.waiting import no_transaction_open
@@ -24,29 +25,33 @@ async def test_a_copy_that_comes_first_is_part_of_the_transaction(database: Data
     async with database.begin() as work:
         await work.users.add_many([user], [an_account(user)], origin=a_job().id)
     async with database.begin() as work:
-        assert await work.users.ids_by_login([user.username.folded]) == {}
+        assert await work.users.stored_by_login([user.username.folded]) == {}
         await work.users.add(user)
         await work.commit()
     async with database.begin() as work:
-        await work.posts.add_many([ImportedPost(a_post(author=user.id), views=3)], origin=a_job().id)
+        await work.posts.add_many([imported(a_post(author=user.id), 3)], origin=a_job().id, at=NOON)
     async with database.begin() as work:
         assert not await work.posts.exist_by_author(user.id)
         with pytest.raises(PostNotFound):
             await work.posts.get(post.id)
 
 
-async def test_a_copy_that_is_cancelled_leaves_a_connection_that_works(make_database: MakeDatabase) -> None:
+@pytest.mark.parametrize("is_rehearsed", [False, True])
+async def test_a_copy_that_is_cancelled_leaves_a_connection_that_works(
+    make_database: MakeDatabase, is_rehearsed: bool
+) -> None:
     database = await make_database(db_pool_size=1)
     user = a_user()
-    posts = [ImportedPost(a_post(author=user.id)) for _ in range(2_000)]
+    posts = [imported(a_post(author=user.id), 1) for _ in range(2_000)]
 
     async def copy() -> None:
         async with database.begin() as work:
             await work.users.add(user)
-            await work.posts.add_many(posts, origin=a_job().id)
+            async with work.rehearsal() if is_rehearsed else nullcontext():
+                await work.posts.add_many(posts, origin=a_job().id, at=NOON)
             await work.commit()
 
-    for steps in range(0, 40, 3):
+    for steps in range(0, 60, 3):
         task = asyncio.create_task(copy())
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -56,7 +61,18 @@ async def test_a_copy_that_is_cancelled_leaves_a_connection_that_works(make_data
         assert database.checked_out() == 0
     await copy()
     async with database.begin() as work:
-        assert await work.posts.delete_by_author(user.id) == len(posts)
+        assert await work.posts.delete_by_author(user.id) == (0 if is_rehearsed else len(posts))
+
+
+async def test_a_statement_of_the_driver_that_comes_first_is_part_of_the_transaction(database: Database) -> None:
+    user = a_user()
+    async with database.begin() as work:
+        await work.users.add(user)
+        await work.commit()
+    async with database.begin() as work:
+        await work.users.save_profiles([replace(user, profile=a_profile(bio="Not committed."))])
+    async with database.begin() as work:
+        assert await work.users.get(user.id) == user
 
 
 async def test_a_unit_takes_no_longer_than_a_transaction_may(make_database: MakeDatabase, outside: Any) -> None:
