@@ -84,7 +84,7 @@ async def test_every_option_is_kept_with_the_job_wherever_it_is_said(byline: Byl
     ]
     fields = [(name, value.encode()) for name, value in said]
     query = "?" + "&".join(f"{name}={value}".replace(" ", "+") for name, value in said)
-    half = len(said) - 2
+    half = len(said) - 3
     bodies = [
         (raw(CSV, "text/csv"), f"{query}&filename=all.csv"),
         (form(*fields, ("file", CSV, "all.csv")), ""),
