@@ -23,6 +23,8 @@ from infrastructure.formats.rows import instant
 from infrastructure.formats.unpacking import Unpacked
 
 _PIECE = 64 * 1024
+# A text that is longer than a row may be costs its row; past so many times as much memory is at stake.
+_TEXT_MAX = 4
 _DATA = ("db.item.data.", "data.")
 _HERE = "__GHOST_URL__"
 _BCRYPT = ("$2a$", "$2b$", "$2y$")
@@ -202,8 +204,8 @@ def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
         while piece := source.readline(_PIECE):
             parser.send(piece)
             waiting = 0 if events else waiting + len(piece)
-            if waiting > longest:
-                raise TooLarge("A text in the file", limit_bytes=longest)
+            if waiting > _TEXT_MAX * longest:
+                raise TooLarge("A text in the file", limit_bytes=_TEXT_MAX * longest)
             for prefix, event, value in events:
                 has_data = has_data or (event == "start_map" and prefix in ("data", "db.item.data"))
                 if (row := building.take(prefix, event, value, line)) is not None:

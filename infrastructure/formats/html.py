@@ -51,7 +51,7 @@ _SHOWABLE = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 # An HTML parser takes time, and makes elements, by how deep it is at every tag: so much is ample for any post.
 _DEPTH_MAX = 500
 _WORK_MAX = 2_000_000
-_TAG = re.compile(r"<!--.*?-->|<(/?)([a-z][^\s/>]*)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([a-z][^\s/>]*)", re.IGNORECASE | re.DOTALL)
 # They end without an end tag.
 _SELF_ENDING = {
     *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"),

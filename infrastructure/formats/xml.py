@@ -32,7 +32,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
 _BOM = b"\xef\xbb\xbf"
 # XML 1.0 forbids them, and archives hold them all the same.
 _FORBIDDEN = bytes(set(range(32)) - set(b"\t\n\r"))
-_LONE = re.compile("[\ud800-\udfff]")
+_LONE = re.compile("[\ud800-\udfff]+")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -116,7 +116,7 @@ def read_elements(source: Source, wanted: Wanted, *, limit: int) -> Iterator[Ele
 
 class _Text:
     """The file as UTF-8, for expat: without what precedes the XML and what XML forbids. Bytes that are not of the
-    file's encoding become U+FFFD; `bad` has where, each at least once for every element."""
+    file's encoding become a U+FFFD; `bad` has where, each at least once for every element."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
