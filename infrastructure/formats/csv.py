@@ -74,21 +74,27 @@ class _Rows:
         delimiter, quote = self._header.dialect.delimiter, self._header.dialect.quote
         self._dropped = -self._next
         reader = csv.reader(chain.from_iterable(self._texts()), delimiter=delimiter, quotechar=quote, strict=True)
-        for cells in reader:
-            following = reader.line_num - self._dropped
-            end, end_line = ends[following - 1], line + following - self._next
-            if end - offset > longest:
-                raise _TooLong
-            if any(cells):
-                text.taken = end
-                if len(cells) == width and not (self._has_bad_bytes and _has_bad_bytes(cells)):
-                    parsed, raw = read(cells)
-                    yield Record(line, line, end, end_line, parsed, raw)
-                else:
-                    shown = b"\n".join(self._held[self._next : following]).rstrip(b"\r")
-                    yield Record(line, line, end, end_line, self._misfit(cells), shown)
-            self._next, self._offset, self._line = following, end, end_line
-            offset, line = end, end_line
+        try:
+            for cells in reader:
+                following = reader.line_num - self._dropped
+                end, end_line = ends[following - 1], line + following - self._next
+                if end - offset > longest:
+                    raise _TooLong
+                if any(cells):
+                    text.taken = end
+                    if len(cells) == width and not (self._has_bad_bytes and _has_bad_bytes(cells)):
+                        parsed, raw = read(cells)
+                        yield Record(line, line, end, end_line, parsed, raw)
+                    else:
+                        shown = b"\n".join(self._held[self._next : following]).rstrip(b"\r")
+                        yield Record(line, line, end, end_line, self._misfit(cells), shown)
+                self._next, self._offset, self._line = following, end, end_line
+                offset, line = end, end_line
+        except csv.Error:
+            pulled = reader.line_num - self._dropped
+            if pulled and ends[min(pulled, len(ends)) - 1] - offset > longest:
+                raise _TooLong from None
+            raise
 
     def _texts(self) -> Iterator[list[str]]:
         """What `csv.reader` asks for: never further than the lines that came with those of its record."""
@@ -121,7 +127,7 @@ class _Rows:
     def passed_over(self, error: csv.Error | _TooLong) -> Record:
         """The first line of the record that is being read, as damaged; the others are to be read again."""
         begun, following = self._line, self._line + 1
-        shown = self._held[self._next][:SHOWN_OF_OVERLONG].rstrip(b"\r")
+        shown = self._held[self._next][: self._longest + 1][:SHOWN_OF_OVERLONG].rstrip(b"\r")
         self._offset = self._text.taken = self._ends[self._next]
         self._line = following
         self._next += 1

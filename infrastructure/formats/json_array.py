@@ -6,6 +6,7 @@ comma or a line break. So a damaged one is a single problem, and reading goes on
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from application.ports.formats import FileShape, Reading, Record, RowProblem
@@ -13,7 +14,7 @@ from domain.errors import InvalidValue
 from domain.imports import Checkpoint
 from infrastructure.formats.json_scanning import Malformed, array_begin, value_end
 from infrastructure.formats.objects import Objects, Raw, Read
-from infrastructure.formats.rows import SHOWN_OF_OVERLONG, Row, too_long
+from infrastructure.formats.rows import SHOWN_OF_OVERLONG, Row
 from infrastructure.formats.sources import Text, TextReading
 
 _BLANK = b" \t\r\n"
@@ -21,6 +22,8 @@ _LINE_FEED = 10
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _BEGIN = re.compile(rb'\{[ \t\r\n]*"')
 _SEPARATED = re.compile(rb"[ \t\r\n]*(?:[,\]]|\Z)")
+# Where reading goes on after a damaged one, if that is sooner.
+_ON_NEXT_LINE = re.compile(rb",[ \t\r]*\n[ \t\r\n]*(?=[\[{])")
 # What is kept of an element that is too long, to see what stands before the next.
 _LOOKED_BACK = 1_000
 
@@ -100,25 +103,29 @@ class _Elements:
     def _element(self) -> Read:
         while (end := self._next_begin()) is None:
             is_long = len(self._buffer) - self._at > self._longest
-            if is_long:
-                return self._overlong()
-            if not self._more():
-                return self._last()
+            if is_long or not self._more():
+                by_brackets = self._end_by_brackets()
+                if by_brackets is not None:
+                    return self._taken(by_brackets)
+                return self._overlong() if is_long else self._last()
         size = end - self._at
         raw = self._buffer[self._at : end].rstrip(_BLANK).removesuffix(b",").rstrip(_BLANK)
         if len(raw) > self._longest:
-            self._go_to(end)
-            return too_long(self._longest), raw[:SHOWN_OF_OVERLONG]
+            return self._overlong()
         parsed, shown = self._read(raw)
-        if isinstance(parsed, RowProblem) and parsed.code == "bad_json":
-            whole = self._end_by_brackets()
-            if whole is not None and whole - self._at != len(raw):
-                return self._taken(whole)
-            self._go_to(self._at + size)
-            went_on = f"{parsed.message} Reading went on in line {self.line}."
-            return RowProblem(None, parsed.code, went_on), shown
-        self._go_to(end)
-        return parsed, shown
+        if not isinstance(parsed, RowProblem):
+            self._go_to(end)
+            return parsed, shown
+        by_brackets = self._end_by_brackets()
+        if by_brackets is not None and by_brackets - self._at != len(raw):
+            return self._taken(by_brackets)
+        begin = self._at
+        is_damaged = by_brackets is None or parsed.code == "bad_json"
+        sooner = _ON_NEXT_LINE.search(self._buffer, self._at, self._at + size) if is_damaged else None
+        self._go_to(sooner.end() if sooner else self._at + size)
+        if is_damaged:
+            parsed = replace(parsed, message=f"{parsed.message} Reading went on in line {self.line}.")
+        return parsed, self._buffer[begin : self._at].rstrip(_BLANK + b",") if sooner else shown
 
     def _taken(self, end: int) -> Read:
         raw = self._buffer[self._at : end]
@@ -127,9 +134,6 @@ class _Elements:
 
     def _last(self) -> Read:
         """No other is seen to follow, up to the end of the file."""
-        end = self._end_by_brackets()
-        if end is not None:
-            return self._taken(end)
         rest = self._buffer[self._at :]
         self._go_to(len(self._buffer))
         self._is_broken_off = True
@@ -137,7 +141,8 @@ class _Elements:
         return self._text.damage or (_BROKEN_END if is_closed else _TRUNCATED), rest[:SHOWN_OF_OVERLONG]
 
     def _overlong(self) -> Read:
-        shown = self._buffer[self._at : self._at + SHOWN_OF_OVERLONG]
+        self._searched = 0
+        shown = self._buffer[self._at : self._at + self._longest + 1][:SHOWN_OF_OVERLONG]
         while (end := self._next_begin()) is None:
             self._go_to(max(self._at, len(self._buffer) - _LOOKED_BACK))
             if not self._more():
@@ -171,6 +176,8 @@ class _Elements:
             except Malformed:
                 return None
             if end is not None:
+                if end - self._at > self._longest:
+                    return None
                 return end if _SEPARATED.match(self._buffer, end) else None
             if len(self._buffer) - self._at > self._longest or not self._more():
                 return None

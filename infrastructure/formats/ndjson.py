@@ -26,7 +26,9 @@ def _records(text: Text, shape: FileShape, start: Checkpoint) -> Iterator[Record
             offset += len(line) + besides
             if len(line) > longest and len(line.removesuffix(b"\r")) > longest:
                 text.taken = offset
-                yield Record(number, number, offset, number + 1, too_long(longest), line[:SHOWN_OF_OVERLONG])
+                yield Record(
+                    number, number, offset, number + 1, too_long(longest), line[: longest + 1][:SHOWN_OF_OVERLONG]
+                )
             elif line and not line.isspace():
                 parsed, raw = read(line)
                 text.taken = offset

@@ -11,7 +11,20 @@ from application.ports.formats import PostRow, UserRow
 
 
 def as_ndjson(rows: Iterable[PostRow | UserRow]) -> bytes:
-    return b"".join(json.dumps(asdict(row), default=_text).encode() + b"\n" for row in rows)
+    return b"".join(as_object(row) + b"\n" for row in rows)
+
+
+def as_json_array(rows: Iterable[PostRow | UserRow], *, between: bytes = b",\n") -> bytes:
+    return b"[" + between.join(map(as_object, rows)) + b"]\n"
+
+
+def as_object(row: PostRow | UserRow) -> bytes:
+    return json.dumps(fields_of(row), default=_text, ensure_ascii=False).encode()
+
+
+def fields_of(row: PostRow | UserRow) -> dict[str, object]:
+    """Without `details`, which is no column."""
+    return {name: value for name, value in asdict(row).items() if name != "details"}
 
 
 def as_csv(rows: Iterable[PostRow | UserRow], columns: Sequence[str], *, delimiter: str = ",") -> bytes:
