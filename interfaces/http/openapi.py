@@ -89,10 +89,10 @@ def told(
     status: int = 200,
     headers: dict[str, Any] | None = None,
     not_modified: bool = False,
-    media_type: str | None = None,
+    content: dict[str, Any] | None = None,
 ) -> Responses:
-    """An operation's responses: the headers of the good one of `status`, its type where it is not JSON, and every
-    refusal, `_ALWAYS` included."""
+    """An operation's responses: the headers of the good one of `status`, the schema by its media type where it is not
+    JSON, and every refusal, `_ALWAYS` included."""
     kinds: dict[int, list[ProblemType]] = {}
     for cause in (*causes, *_ALWAYS):
         kind = cause if isinstance(cause, ProblemType) else problems.BY_ERROR[cause]
@@ -100,8 +100,8 @@ def told(
             kinds[kind.status].append(kind)
     responses: Responses = {code: _refusal(code, kinds[code]) for code in sorted(kinds)}
     responses[status] = {"headers": headers or {}}
-    if media_type is not None:
-        responses[status]["content"] = {media_type: {"schema": {"type": "string"}}}
+    if content is not None:
+        responses[status]["content"] = {media_type: {"schema": schema} for media_type, schema in content.items()}
     if not_modified:
         responses[304] = {"description": "It is what you have", "headers": ETAG}
     return responses
