@@ -8,14 +8,20 @@ from argon2 import PasswordHasher as Argon2
 
 from application.auth import Authenticate, IssueTokens, Refresh, SignIn, SignOut, SweepSessions, TokenPair
 from application.imports import (
+    CancelImport,
     DispatchImports,
+    ExportImportErrors,
     ListImportErrors,
     ListImports,
     ReceiveUpload,
+    ResumeImport,
+    RetryImport,
     ShowImport,
     StartImport,
     SweepUploads,
+    WatchImport,
 )
+from application.ports.formats import ReadLimits
 from application.posts import ChangePost, CreatePost, DeletePost, NewPost, PublishPost, UnpublishPost
 from application.users import ChangeUser, DeleteUser, RegisterUser, Registration
 from domain.accounts import Account
@@ -24,6 +30,7 @@ from domain.errors import AccountNotFound
 from domain.ids import UserId
 from domain.posts import Post
 from domain.users import User
+from infrastructure.formats.readers import FormatReaders
 from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.memory.storage import MemoryBlobs
@@ -85,8 +92,16 @@ class House:
         self.unpublish_post = UnpublishPost(begin, clock)
         self.delete_post = DeletePost(begin)
         self.receive_upload = ReceiveUpload(self.blobs, ids, MAX_UPLOAD_BYTES)
-        self.start_import = StartImport(begin, self.queue, clock, ids)
+        formats = FormatReaders()
+        self.start_import = StartImport(
+            begin, self.blobs, formats, self.queue, clock, ids, ReadLimits(max_row_bytes=1_000)
+        )
         self.show_import = ShowImport(begin)
+        self.watch_import = WatchImport(begin, every_s=0)
+        self.cancel_import = CancelImport(begin, clock)
+        self.resume_import = ResumeImport(begin, self.queue, clock, ids)
+        self.retry_import = RetryImport(begin, self.blobs, self.queue, clock, ids)
+        self.export_import_errors = ExportImportErrors(begin, formats, batch=2)
         self.list_imports = ListImports(begin)
         self.list_import_errors = ListImportErrors(begin)
         self.sweep_uploads = SweepUploads(begin, self.blobs, clock, UPLOAD_KEPT, batch=2)

@@ -1,47 +1,24 @@
 """Receiving files, queueing jobs, waking the worker, and telling how it goes."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from application.imports import DiscardUpload, NewImport
+from application.imports import DiscardUpload, RetryOptions
 from application.outbox import START_IMPORT, RelayOutbox
-from application.ports.services import Blob
+from application.ports.repositories import ImportQuery
 from application.ports.work import Message
 from domain.actors import Actor, Role
-from domain.errors import ImportNotFound, NotAllowed, StorageFull, TooLarge, Unavailable
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState, RowError
-from tests.application.house import MAX_UPLOAD_BYTES, UPLOAD_KEPT, House
+from domain.errors import ImportNotFound, InvalidValue, NotAllowed, StorageFull, TooLarge, Unavailable
+from domain.ids import ImportId
+from domain.imports import ImportFormat, ImportKind, ImportState, RowError
+from tests.application.house import MAX_UPLOAD_BYTES, House
+from tests.application.uploads import BLOB, LEASE, a_request, chunks, claimed
 from tests.builders import a_job, an_actor
 
 AUTHOR = an_actor()
-BLOB = Blob("imports/1", 1_000, "0" * 64)
-LEASE = timedelta(seconds=10)
-
-
-@pytest.fixture
-async def operator(house: House) -> Actor:
-    return (await house.a_member("op", role=Role.OPERATOR)).actor
-
-
-async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-
-
-def a_request(*, detached: bool = True) -> NewImport:
-    return NewImport(BLOB, ImportKind.POSTS, ImportFormat.CSV, "archive.csv", detached)
-
-
-async def claimed(house: House, job: ImportJob) -> ImportJob:
-    async with house.store.begin() as work:
-        running = (await work.imports.lock(job.id)).claimed(at=house.clock.now(), lease=LEASE)
-        await work.imports.save_claim(running)
-        await work.commit()
-    return running
 
 
 async def test_an_upload_is_stored_with_its_size_and_hash(house: House, operator: Actor) -> None:
@@ -75,8 +52,10 @@ async def test_an_upload_that_no_job_came_of_is_discarded(house: House, operator
 
 
 async def test_a_started_import_is_queued_and_the_worker_woken(house: House, operator: Actor) -> None:
-    job = await house.start_import(a_request(), actor=operator)
+    started = await house.start_import(a_request(), actor=operator)
+    job = started.job
 
+    assert not started.is_replay
     assert job == await house.show_import(job.id, actor=operator)
     assert (job.state, job.kind, job.format, job.file_name) == (
         ImportState.QUEUED,
@@ -89,9 +68,46 @@ async def test_a_started_import_is_queued_and_the_worker_woken(house: House, ope
     assert house.queue.wakes == [(START_IMPORT, str(job.id))]
 
 
+async def test_an_import_that_is_not_to_start_waits_to_be_resumed(house: House, operator: Actor) -> None:
+    job = (await house.start_import(replace(a_request(), started=False), actor=operator)).job
+    assert job.state is ImportState.UPLOADED
+    assert await house.dispatch_imports() == 0
+    assert house.queue.wakes == []
+
+    assert (await house.resume_import(job.id, actor=operator)).state is ImportState.QUEUED
+    assert house.queue.wakes == [(START_IMPORT, str(job.id))]
+
+
+async def test_the_format_is_told_by_the_content(house: House, operator: Actor) -> None:
+    blob = await house.receive_upload(chunks(b'{"title": "T", "author": "op"}\n'), actor=operator)
+    job = (await house.start_import(replace(a_request(), blob=blob, format=None), actor=operator)).job
+    assert job.format is ImportFormat.NDJSON
+
+
+async def test_a_file_of_no_format_makes_no_job(house: House, operator: Actor) -> None:
+    blob = await house.receive_upload(chunks(b"\x89PNG\r\n\x1a\n\x00\x00"), actor=operator)
+    with pytest.raises(InvalidValue):
+        await house.start_import(replace(a_request(), blob=blob, format=None, file_name=None), actor=operator)
+    assert house.store.tables.imports.rows == {}
+
+
+@pytest.mark.parametrize("named", ["Op", "op@example.com", "id"])
+async def test_a_default_author_is_named_by_any_login_or_the_id(house: House, operator: Actor, named: str) -> None:
+    request = replace(a_request(), default_author=str(operator.id) if named == "id" else named)
+    assert (await house.start_import(request, actor=operator)).job.options.default_author == operator.id
+
+
+@pytest.mark.parametrize("named", ["nobody", str(a_job().id), ""])
+async def test_a_default_author_whom_nobody_is_makes_no_job(house: House, operator: Actor, named: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await house.start_import(replace(a_request(), default_author=named), actor=operator)
+    assert (refused.value.field, refused.value.code) == ("default_author", "unknown_author")
+    assert house.store.tables.imports.rows == {}
+
+
 async def test_a_wake_up_that_failed_is_repeated_by_the_relay(house: House, operator: Actor) -> None:
     house.queue.is_reachable = False
-    job = await house.start_import(a_request(), actor=operator)
+    job = (await house.start_import(a_request(), actor=operator)).job
     assert house.queue.wakes == []
 
     async def deliver(message: Message) -> None:
@@ -112,7 +128,9 @@ async def test_an_import_that_its_caller_runs_wakes_nobody(house: House, operato
 
 
 async def test_jobs_are_dispatched_until_somebody_has_them(house: House, operator: Actor) -> None:
-    running, waiting, finished = [await house.start_import(a_request(detached=False), actor=operator) for _ in range(3)]
+    running, waiting, finished = [
+        (await house.start_import(a_request(detached=False), actor=operator)).job for _ in range(3)
+    ]
     await claimed(house, running)
     done = (await claimed(house, finished)).finished(at=house.clock.now())
     async with house.store.begin() as work:
@@ -130,14 +148,27 @@ async def test_jobs_are_dispatched_until_somebody_has_them(house: House, operato
 
 
 async def test_imports_are_listed_newest_first(house: House, operator: Actor) -> None:
-    jobs = [await house.start_import(a_request(), actor=operator) for _ in range(5)]
-    newest = await house.list_imports(limit=2, before=None, actor=operator)
-    older = await house.list_imports(limit=10, before=newest[-1].id, actor=operator)
+    jobs = [(await house.start_import(a_request(), actor=operator)).job for _ in range(5)]
+    newest = await house.list_imports(ImportQuery(2), actor=operator)
+    older = await house.list_imports(ImportQuery(10, before=newest[-1].id), actor=operator)
     assert newest + older == jobs[::-1]
 
 
+async def test_imports_are_listed_by_state_and_kind(house: House, operator: Actor) -> None:
+    posts = (await house.start_import(a_request(), actor=operator)).job
+    users = (await house.start_import(a_request(kind=ImportKind.USERS), actor=operator)).job
+    await claimed(house, posts)
+
+    async def found(**asked: Any) -> list[ImportId]:
+        return [job.id for job in await house.list_imports(ImportQuery(10, **asked), actor=operator)]
+
+    assert await found(state=ImportState.RUNNING) == await found(kind=ImportKind.POSTS) == [posts.id]
+    assert await found(state=ImportState.QUEUED, kind=ImportKind.USERS) == [users.id]
+    assert await found(state=ImportState.FAILED) == []
+
+
 async def test_rows_that_failed_are_listed_by_number(house: House, operator: Actor) -> None:
-    job = await house.start_import(a_request(), actor=operator)
+    job = (await house.start_import(a_request(), actor=operator)).job
     errors = [RowError(line, "title", "too_short", "It must not be empty.", {"title": ""}) for line in (2, 5, 9)]
     async with house.store.begin() as work:
         await work.imports.add_errors(job.id, errors)
@@ -153,8 +184,13 @@ async def test_imports_are_for_operators(house: House) -> None:
         house.receive_upload(chunks(b"x"), actor=AUTHOR),
         house.start_import(a_request(), actor=AUTHOR),
         house.show_import(job.id, actor=AUTHOR),
-        house.list_imports(limit=1, before=None, actor=AUTHOR),
+        house.list_imports(ImportQuery(1), actor=AUTHOR),
         house.list_import_errors(job.id, after=0, limit=1, actor=AUTHOR),
+        house.cancel_import(job.id, actor=AUTHOR),
+        house.resume_import(job.id, actor=AUTHOR),
+        house.retry_import(job.id, RetryOptions(), actor=AUTHOR),
+        anext(house.watch_import(job.id, actor=AUTHOR)),
+        anext(house.export_import_errors(job.id, ImportFormat.CSV, actor=AUTHOR)),
     ]
     for attempt in attempts:
         with pytest.raises(NotAllowed):
@@ -163,45 +199,22 @@ async def test_imports_are_for_operators(house: House) -> None:
 
 
 async def test_an_unknown_import_is_not_found(house: House, operator: Actor) -> None:
-    with pytest.raises(ImportNotFound):
-        await house.show_import(a_job().id, actor=operator)
-    with pytest.raises(ImportNotFound):
-        await house.list_import_errors(a_job().id, after=0, limit=1, actor=operator)
+    unknown = a_job().id
+    attempts = [
+        house.show_import(unknown, actor=operator),
+        house.list_import_errors(unknown, after=0, limit=1, actor=operator),
+        house.cancel_import(unknown, actor=operator),
+        house.resume_import(unknown, actor=operator),
+        house.retry_import(unknown, RetryOptions(), actor=operator),
+        anext(house.watch_import(unknown, actor=operator)),
+        anext(house.export_import_errors(unknown, ImportFormat.CSV, actor=operator)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ImportNotFound):
+            await attempt
 
 
 async def test_an_import_outlives_whoever_started_it(house: House, operator: Actor) -> None:
-    job = await house.start_import(a_request(), actor=operator)
+    job = (await house.start_import(a_request(), actor=operator)).job
     await house.delete_user(operator.id, actor=operator)
     assert await house.show_import(job.id, actor=an_actor(Role.ADMIN)) == replace(job, created_by=None)
-
-
-async def test_files_are_swept_when_no_job_needs_them(house: House, operator: Actor) -> None:
-    day = timedelta(days=1)
-    blobs = [await house.receive_upload(chunks(b"x"), actor=operator) for _ in range(6)]
-    _orphan, *named = [blob.key for blob in blobs]
-    jobs = [await house.start_import(replace(a_request(), blob=blob), actor=operator) for blob in blobs[1:]]
-    early, late, running, *_ = jobs
-
-    async def finish(job: ImportJob) -> None:
-        done = (await claimed(house, job)).finished(at=house.clock.now())
-        async with house.store.begin() as work:
-            await work.imports.save(done)
-            await work.commit()
-
-    await finish(early)
-    await claimed(house, running)
-    house.clock.advance(day)
-    assert await house.sweep_uploads() == 0
-    await finish(late)
-    house.clock.advance(timedelta(seconds=1))
-    young = await house.receive_upload(chunks(b"x"), actor=operator)
-    assert await house.sweep_uploads() == 1
-    assert set(house.blobs.files) == {*named, young.key}
-
-    house.clock.advance(UPLOAD_KEPT - day)
-    assert await house.sweep_uploads() == 2
-    assert set(house.blobs.files) == set(named) - {early.blob_key}
-    house.clock.advance(day)
-    assert await house.sweep_uploads() == 1
-    assert set(house.blobs.files) == set(named) - {early.blob_key, late.blob_key}
-    assert (await house.show_import(early.id, actor=operator)).is_finished

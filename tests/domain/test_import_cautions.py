@@ -1,4 +1,4 @@
-"""After a worker died: the chunk is halved until a row is alone, and a row that was alone three times is passed over."""
+"""After a worker died: the chunk is halved until a row is alone, and one that was alone three times is passed over."""
 
 from math import log2
 
