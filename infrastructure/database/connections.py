@@ -59,12 +59,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Makes connections that are alike, to PostgreSQL 15 or later; `name` is what its activity view shows."""
+    """Makes connections that are alike, to PostgreSQL 15 or later; `name` is what its activity view shows.
+
+    Where tables grow so fast that a plan which was kept would soon be a bad one, `plans_anew`.
+    """
 
     url: str = field(repr=False)
     name: str
     timeouts: Timeouts
     connect_timeout_s: float
+    plans_anew: bool = False
 
     async def __call__(self) -> DriverConnection:
         settings = self.timeouts.settings() | {
@@ -74,6 +78,7 @@ class Connector:
             # Statements here take milliseconds: to compile them or to start workers for them takes more than it saves.
             "jit": "off",
             "max_parallel_workers_per_gather": "0",
+            "plan_cache_mode": "force_custom_plan" if self.plans_anew else "auto",
         }
         connection = await asyncpg.connect(self.url, timeout=self.connect_timeout_s, server_settings=settings)
         try:

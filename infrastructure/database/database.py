@@ -105,7 +105,7 @@ def import_database(settings: Settings) -> Database:
     """For imports, whose transactions are longer, and whose lease is renewed beside them. Raises BadSettings."""
     timeouts = Timeouts(IMPORT_TIMEOUT_S, settings.lock_timeout_s, IMPORT_TIMEOUT_S)
     return Database(
-        _connector(settings, "byline-import", timeouts),
+        _connector(settings, "byline-import", timeouts, plans_anew=True),
         # Two for each import that runs, which looks ahead while it writes, and one for the renewal of their leases.
         size=max(settings.db_import_pool_size, 2 * settings.imports_at_once + 1),
         overflow=0,
@@ -115,13 +115,14 @@ def import_database(settings: Settings) -> Database:
     )
 
 
-def _connector(settings: Settings, name: str, timeouts: Timeouts) -> Connector:
+def _connector(settings: Settings, name: str, timeouts: Timeouts, *, plans_anew: bool = False) -> Connector:
     if settings.database_url is None:
         example = "postgresql://byline:password@localhost:5432/byline"
         raise BadSettings(
             [f"BYLINE_DATABASE_URL: must be set, for example to {example}; `byline up` starts one itself."]
         )
-    return Connector(driver_url(settings.database_url), name, timeouts, settings.db_connect_timeout_s)
+    url = driver_url(settings.database_url)
+    return Connector(url, name, timeouts, settings.db_connect_timeout_s, plans_anew)
 
 
 def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

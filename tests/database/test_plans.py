@@ -12,7 +12,7 @@ import pytest
 
 from application.pages import Order, PostQuery, SortBy, Types, UserQuery
 from domain.actors import Actor, Role
-from infrastructure.database.database import Database, service_database
+from infrastructure.database.database import Database, import_database, service_database
 from infrastructure.database.pages import SqlPages
 from infrastructure.database.pages.lists import Asked
 from infrastructure.database.pages.posts import asked_posts
@@ -22,6 +22,7 @@ from infrastructure.database.users import _BY_LOGIN
 from infrastructure.settings import Settings
 from tests.builders import an_actor
 from tests.database.archive import POSTS, USERS, Archive
+from tests.database.inside import transaction_of
 
 Plan = dict[str, Any]
 
@@ -179,3 +180,15 @@ async def test_what_an_import_looks_up_is_found_by_index(archive: Archive) -> No
                 answer = await reading.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
                 assert read_whole(list(nodes(json.loads(answer)[0]["Plan"]))) == set()
         await reading.fetchval("SELECT set_config('plan_cache_mode', 'auto', false)")
+
+
+async def test_imports_plan_anew(archive: Archive) -> None:
+    """A plan that was made while a table was small, and kept, would read all of it once it has grown."""
+    database = import_database(Settings.model_validate({"database_url": archive.url, "db_import_pool_size": 1}))
+    async with database.begin() as work:
+        for _ in range(8):
+            await work.posts.stored_by_slug(["post-1", "post-2"])
+        kept = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
+        plans = await transaction_of(work).fetch(kept, _BY_SLUG)
+    await database.close()
+    assert [tuple(row) for row in plans] == [(0, 8)]
