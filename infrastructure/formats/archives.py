@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from application.ports.formats import PostRow, Record, RowProblem, RowSkip, UserRow
@@ -85,6 +85,11 @@ def shown(row: PostRow | UserRow) -> dict[str, object]:
     if isinstance(at := values.get("published_at"), datetime):
         values["published_at"] = at.isoformat()
     return values
+
+
+def in_utc(at: datetime) -> datetime:
+    """Where it has no zone of its own."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def one_line(text: str) -> str:

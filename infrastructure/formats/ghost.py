@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 import ijson  # type: ignore[import-untyped]
-from ijson.common import IncompleteJSONError, JSONError, ObjectBuilder  # type: ignore[import-untyped]
+from ijson.common import JSONError, ObjectBuilder  # type: ignore[import-untyped]
 
 from application.ports.formats import AuthorRow, FileShape, PostRow, Record, RowProblem, UserRow
 from domain.errors import InvalidValue, TooLarge
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, Source, one_line, record, shown
+from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, Source, in_utc, one_line, record, shown
 from infrastructure.formats.lexical import lexical_to_html
 from infrastructure.formats.mobiledoc import mobiledoc_to_html
 from infrastructure.formats.rows import instant
@@ -160,13 +160,12 @@ def _instant(value: object) -> datetime | None:
     """Of ISO 8601, or in milliseconds, as the oldest exports have it. Raises InvalidValue."""
     if value is None or value == "":
         return None
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value / 1000, UTC)
         except (ValueError, OverflowError, OSError):
             value = str(value)
-    at = instant(value if isinstance(value, str) else "", "published_at")
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return in_utc(instant(value if isinstance(value, str) else "", "published_at"))
 
 
 def _text(row: Row, name: str) -> str:
@@ -200,27 +199,28 @@ def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
     wanted = {f"{data}{table}.item": table for data in _DATA for table in tables}
     building = _Building(wanted, longest)
     line, waiting, has_data = 1, 0, False
-    try:
-        while piece := source.readline(_PIECE):
+    while piece := source.readline(_PIECE):
+        try:
             parser.send(piece)
-            waiting = 0 if events else waiting + len(piece)
-            if waiting > _TEXT_MAX * longest:
-                raise TooLarge("A text in the file", limit_bytes=_TEXT_MAX * longest)
-            for prefix, event, value in events:
-                has_data = has_data or (event == "start_map" and prefix in ("data", "db.item.data"))
-                if (row := building.take(prefix, event, value, line)) is not None:
-                    yield row
-            del events[:]  # type: ignore[attr-defined]
-            line += piece.endswith(b"\n")
-        if source.damage is not None:
-            raise InvalidValue("file", source.damage.message, code=source.damage.code)
+        except (JSONError, UnicodeDecodeError) as error:
+            what = (str(error).splitlines() or ["not JSON"])[0][:200]
+            raise InvalidValue("file", f"The JSON is broken in line {line}: {what}", code="bad_json") from None
+        waiting = 0 if events else waiting + len(piece)
+        if waiting > _TEXT_MAX * longest:
+            raise TooLarge("A text in the file", limit_bytes=_TEXT_MAX * longest)
+        for prefix, event, value in events:
+            has_data = has_data or (event == "start_map" and prefix in ("data", "db.item.data"))
+            if (row := building.take(prefix, event, value, line)) is not None:
+                yield row
+        del events[:]  # type: ignore[attr-defined]
+        line += piece.endswith(b"\n")
+    if source.damage is not None:
+        raise InvalidValue("file", source.damage.message, code=source.damage.code)
+    try:
         parser.close()
-    except IncompleteJSONError:
+    except JSONError:
         message = f"The file breaks off in line {line}: a Ghost export is imported as a whole or not at all."
         raise InvalidValue("file", message, code="truncated") from None
-    except (JSONError, UnicodeDecodeError) as error:
-        what = str(error).splitlines()[0][:200] if str(error) else "not JSON"
-        raise InvalidValue("file", f"The JSON is broken in line {line}: {what}", code="bad_json") from None
     if not has_data:
         raise InvalidValue("file", "It is no Ghost export: it has no data.", code="wrong_format")
 

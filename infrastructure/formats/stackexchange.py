@@ -7,7 +7,7 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, one_line, record, shown
+from infrastructure.formats.archives import UNTITLED, ArchiveReading, in_utc, one_line, record, shown
 from infrastructure.formats.rows import instant, whole_number
 from infrastructure.formats.unpacking import Unpacked
 from infrastructure.formats.xml import Damage, Element, Wanted, read_elements
@@ -70,7 +70,7 @@ def _record(element: Element, limit: int) -> Record:
     no_id = None if id_ else RowProblem("external_id", "missing", "It has no Id.")
     problem = element.problem(limit) or no_id
     try:
-        row.published_at = instant(created, "published_at")
+        row.published_at = in_utc(instant(created, "published_at"))
         row.views = whole_number(views, "views") if views else 0
     except InvalidValue as error:
         problem = problem or RowProblem(error.field, error.code, error.message)

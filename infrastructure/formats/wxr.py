@@ -3,7 +3,7 @@ by name."""
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -12,7 +12,7 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, one_line, record, shown
+from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, in_utc, one_line, record, shown
 from infrastructure.formats.autop import paragraphs
 from infrastructure.formats.unpacking import Unpacked
 from infrastructure.formats.xml import Damage, Element, Wanted, read_elements
@@ -185,18 +185,16 @@ def _date(said: Callable[[str], str], *, is_dated: bool) -> datetime | None:
 
 def _sql_date(text: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(text)
+        return in_utc(datetime.fromisoformat(text))
     except ValueError:
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _mail_date(text: str) -> datetime | None:
     try:
-        at = parsedate_to_datetime(text)
+        return in_utc(parsedate_to_datetime(text))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _content(html: str) -> str:

@@ -1,0 +1,190 @@
+import io
+import json
+import tracemalloc
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from application.ports.formats import AuthorRow, FileShape, PostRow, ReadLimits, RowProblem, UserRow
+from domain.errors import InvalidValue, TooLarge
+from domain.imports import Checkpoint, ImportKind
+from domain.posts import ContentFormat, PostStatus, PostType
+from infrastructure.formats.ghost import read_ghost
+from tests.formats.archives import (
+    DATA,
+    assert_damage_is_told,
+    assert_resumes_at_every_record,
+    damaged,
+    posts,
+    problems,
+    read,
+)
+
+WHOLE = (DATA / "ghost.json").read_bytes()
+UUID = "6f1c7a52-3f57-4d1c-9c37-0d5c7b1b1a11"
+
+
+def an_export(*of_posts: dict[str, Any], **tables: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"meta": {}, "data": {"posts": of_posts, **tables}}).encode()
+
+
+def the_post(**fields: Any) -> PostRow:
+    (post,) = posts(
+        read(read_ghost, an_export({"id": "1", "uuid": UUID, "title": "T", "status": "published"} | fields))
+    )
+    return post
+
+
+def test_a_post_is_read_with_all_that_the_export_says_of_it() -> None:
+    first = read(read_ghost, WHOLE)[0]
+    assert (first.line, first.end_line) == (7, 10)
+    assert first.parsed == PostRow(
+        "Ελληνικά & 日本",
+        "ada",
+        "first",
+        '<p>See <a href="/about/">us</a></p>',
+        ContentFormat.HTML,
+        "In short",
+        ("News", "Engines"),
+        PostType.POST,
+        PostStatus.PUBLISHED,
+        datetime(2016, 5, 4, 10, tzinfo=UTC),
+        None,
+        "ghost",
+        UUID,
+        AuthorRow("ada", "ada@example.com", "Ada L."),
+    )
+
+
+def test_a_page_without_an_author_and_html_is_read() -> None:
+    page = posts(read(read_ghost, WHOLE))[1]
+    assert (page.type, page.status, page.author, page.tags) == (PostType.PAGE, PostStatus.DRAFT, None, ())
+    assert (page.content, page.published_at) == ("<p>Us</p>", None)
+
+
+def test_of_users_each_is_a_record_and_needs_an_email_address() -> None:
+    ada, guest = read(read_ghost, WHOLE, ImportKind.USERS)
+    hashed = "$2a$10$abcdefghijklmnopqrstuuJ1kqHqPzYvJcWkXo0Q1r2s3t4u5v6w7"
+    assert ada.parsed == UserRow("ada", "ada@example.com", "Ada L.", "Counts", password_hash=hashed)
+    assert guest.parsed == RowProblem("email", "missing", "It is required.")
+    assert hashed not in str(ada.raw)
+
+
+@pytest.mark.parametrize("wrap", [lambda data: {"data": data}, lambda data: {"db": [{"data": data}]}])
+def test_every_form_of_the_export_is_read(wrap: Any) -> None:
+    data = {"posts": [{"title": "T", "uuid": UUID, "author_id": 1}], "users": [{"id": 1, "slug": "ada"}]}
+    assert [(post.title, post.author) for post in posts(read(read_ghost, json.dumps(wrap(data)).encode()))] == [
+        ("T", "ada")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, PostStatus.PUBLISHED),
+        ({"visibility": "public"}, PostStatus.PUBLISHED),
+        ({"visibility": "members"}, PostStatus.DRAFT),
+        ({"visibility": "paid"}, PostStatus.DRAFT),
+        ({"status": "draft"}, PostStatus.DRAFT),
+        ({"status": "scheduled"}, PostStatus.DRAFT),
+        ({"status": "sent"}, PostStatus.DRAFT),
+    ],
+)
+def test_only_what_everybody_may_read_is_published(fields: dict[str, str], expected: PostStatus) -> None:
+    assert the_post(**fields).status is expected
+
+
+def test_a_page_is_told_in_both_spellings() -> None:
+    assert the_post(type="page").type is the_post(page=True).type is the_post(page=1).type is PostType.PAGE
+    assert the_post(page=0).type is the_post(type="post").type is PostType.POST
+
+
+def test_a_post_is_known_by_its_random_id_and_one_that_only_counts_belongs_to_its_file() -> None:
+    assert (the_post().source, the_post().external_id) == ("ghost", UUID)
+    by_object_id = the_post(uuid=None, id="64b7f0a1c2d3e4f5a6b7c8d9")
+    assert (by_object_id.source, by_object_id.external_id) == ("ghost", "64b7f0a1c2d3e4f5a6b7c8d9")
+    by_number = the_post(uuid=None, id=3)
+    assert (by_number.source, by_number.external_id) == (None, "3")
+
+
+def test_an_empty_title_gets_a_placeholder_and_a_repeated_slug_is_left_out() -> None:
+    rows = posts(read(read_ghost, an_export({"title": " ", "slug": "a"}, {"title": None, "slug": "a"})))
+    assert [(row.title, row.slug) for row in rows] == [("Untitled", "a"), ("Untitled", None)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2020-01-02T03:04:05.000Z", datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2020-01-02 03:04:05", datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (1_577_934_245_000, datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_dates_are_read_in_all_spellings(value: object, expected: datetime | None) -> None:
+    assert the_post(published_at=value).published_at == expected
+
+
+@pytest.mark.parametrize("value", ["soon", 1e300, 10**18, True, [1], {"a": 1}])
+def test_a_bad_date_is_a_problem_of_its_row(value: object) -> None:
+    records = read(read_ghost, an_export({"title": "Bad", "published_at": value}, {"title": "Good"}))
+    assert problems(records) == [(1, "published_at", "bad_date")]
+    assert isinstance(records[0].raw, dict)
+    assert records[0].raw["title"] == "Bad"
+    assert [post.title for post in posts(records)] == ["Good"]
+
+
+def test_a_post_past_the_limit_fails_alone() -> None:
+    records = read(read_ghost, an_export({"html": "x" * 3_000}, {"title": "Good"}), limit=2_000)
+    assert problems(records) == [(1, None, "too_long")]
+    assert [post.title for post in posts(records)] == ["Good"]
+
+
+def test_a_text_of_many_times_the_limit_refuses_the_file() -> None:
+    with pytest.raises(TooLarge):
+        read(read_ghost, an_export({"html": "x" * 500_000}), limit=2_000)
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        (b"", "truncated"),
+        (WHOLE[:-20], "truncated"),
+        (WHOLE[: WHOLE.index(b'"tags":')], "truncated"),
+        (WHOLE.replace(b'"About",', b'"About"'), "bad_json"),
+        (WHOLE.replace("日".encode(), b"\xff"), "bad_json"),
+        (b"[]", "wrong_format"),
+        (b'{"posts": []}', "wrong_format"),
+    ],
+)
+def test_damage_anywhere_refuses_the_file_before_any_row(file: bytes, code: str) -> None:
+    reading = iter(read_ghost(io.BytesIO(file), FileShape(ImportKind.POSTS, ReadLimits(10_000)), start=Checkpoint()))
+    with pytest.raises(InvalidValue) as refused:
+        next(reading)
+    assert (refused.value.field, refused.value.code) == ("file", code)
+
+
+def test_resuming_at_every_record_gives_the_rest() -> None:
+    assert_resumes_at_every_record(read_ghost, WHOLE)
+    assert_resumes_at_every_record(read_ghost, WHOLE, ImportKind.USERS)
+
+
+@given(damaged(WHOLE))
+def test_no_damage_is_an_error_of_ours(file: bytes) -> None:
+    assert_damage_is_told(read_ghost, file)
+
+
+def test_no_text_of_the_posts_is_kept() -> None:
+    def peak(number: int) -> int:
+        file = io.BytesIO(an_export(*({"uuid": f"{n:032}", "html": "x" * 20_000} for n in range(number))))
+        tracemalloc.start()
+        try:
+            for _ in read_ghost(file, FileShape(ImportKind.POSTS, ReadLimits(100_000)), start=Checkpoint()):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(1_000) < peak(50) * 2 + 500_000
