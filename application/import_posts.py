@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from application.import_authors import Author, Authors, AuthorsSight
 from application.import_rows import EXISTS, Met, Outcome, RowIds
-from application.import_sieve import PostsSight, Sieve
+from application.import_sieve import PostsSight, PostVerdicts, Sieve
 from application.ports.formats import PostRow, Record
-from application.ports.repositories import ImportedPost, Stored
+from application.ports.repositories import ImportedPost, PackedPosts, PackPosts, Stored
 from application.ports.services import HtmlCleaner, Slugger
 from application.ports.work import UnitOfWork
 from application.row_errors import row_error
@@ -40,25 +39,22 @@ Key = tuple[str, str]
 _EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
 
 
+_NOBODY = UserId(UUID(int=0))
+
+
 @dataclass(slots=True)
 class PostDraft:
     """`key` is the (source, external id) that the row is known again by; without one it is known by its own slug.
 
-    `slug` is the row's own where it names one, else made from the title.
+    `slug` is the row's own where it names one, else made from the title. `post` is the new one that the row may become,
+    once its author and its slug are settled.
     """
 
     record: Record
     row: PostRow
-    post_id: PostId
+    post: ImportedPost
     author: Author | None
-    title: str
-    content: str
-    tags: tuple[str, ...]
     slug: str
-    status: PostStatus
-    published_at: datetime | None
-    views: int
-    source: str | None
     key: Key | None
     size: int
 
@@ -70,42 +66,23 @@ class PostDraft:
     def has_password(self) -> bool:
         return False
 
-    def imported(self, author_id: UserId, slug: str) -> ImportedPost:
-        row = self.row
-        return ImportedPost(
-            self.post_id,
-            author_id,
-            slug,
-            self.title,
-            self.content,
-            row.content_format or ContentFormat.MARKDOWN,
-            row.excerpt,
-            self.tags,
-            row.type or PostType.POST,
-            self.status,
-            self.published_at,
-            self.source,
-            self.key[1] if self.key else None,
-            self.views,
-        )
-
     def applied(self, post: Post, author_id: UserId | None, publish: Publish) -> Post:
         """`post` with what the row says; what it leaves open stays."""
-        row, old = self.row, post.writing
+        row, new, old = self.row, self.post, post.writing
         says_content = row.content is not None
         writing = Writing(
-            self.title,
-            self.content if says_content else old.content,
-            (row.content_format or ContentFormat.MARKDOWN) if says_content else old.content_format,
+            new.title,
+            new.content if says_content else old.content,
+            new.content_format if says_content else old.content_format,
             old.excerpt if row.excerpt is None else row.excerpt,
-            old.tags if row.tags is None else self.tags,
+            old.tags if row.tags is None else new.tags,
             row.type or old.type,
         )
-        says_status = publish is not Publish.KEEP or row.status or row.published_at
-        status = self.status if says_status else post.status
-        published_at = self.published_at if row.published_at else post.published_at
+        says_status = publish is not Publish.KEEP or row.status
+        status = new.status if says_status else post.status
+        published_at = new.published_at if row.published_at else post.published_at
         if status is PostStatus.PUBLISHED:
-            published_at = published_at or self.published_at
+            published_at = published_at or new.published_at
         return replace(
             post,
             author_id=author_id or post.author_id,
@@ -114,6 +91,43 @@ class PostDraft:
             status=status,
             published_at=published_at,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Who is meant by an author, once those that were wanted are made."""
+
+    sight: AuthorsSight
+    made: Mapping[str, UserId]
+    default: UserId | None
+
+    def of(self, author: Author | None) -> UserId:
+        found = None
+        if author is not None:
+            found = self.sight.find(author) or self.made.get(author.login)
+        found = found or self.default
+        if found is None:
+            raise Conflict("An author was deleted meanwhile.")
+        return found
+
+
+@dataclass(slots=True)
+class PostsPlan:
+    """`packed` are the new posts, once all of their authors are known."""
+
+    verdicts: PostVerdicts
+    owners: _Owners
+    packed: PackedPosts | None = None
+
+    @property
+    def made(self) -> Met:
+        new = self.verdicts.new
+        return Met({draft.key for draft, _ in new if draft.key}, {slug for _, slug in new})
+
+    @property
+    def makes(self) -> Met | None:
+        """None where authors are made, and where posts are changed, whose slugs are then known."""
+        return None if self.verdicts.wanted or self.verdicts.known else self.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,7 @@ class PostRows:
     slugger: Slugger
     clean: HtmlCleaner
     ids: RowIds
+    pack: PackPosts
 
     @property
     def kind(self) -> ImportKind:
@@ -140,32 +155,36 @@ class PostRows:
         title = checked_title(row.title)
         content = row.content or ""
         checked_content(content)
-        if row.content_format is ContentFormat.HTML and content:
+        content_format = row.content_format or ContentFormat.MARKDOWN
+        if content_format is ContentFormat.HTML and content:
             content = checked_content(self.clean(content))
         if row.excerpt is not None:
             checked_excerpt(row.excerpt)
         post_id = PostId(self.ids(record.place))
+        slug = Slug(row.slug).value if row.slug else slug_made_from(self.slugger(title), post_id)
         source, key = self._identity(record, row)
         published_at = None if row.published_at is None else checked_instant(row.published_at, "published_at")
         status = self._status(row)
         if published_at is None and status is PostStatus.PUBLISHED:
             published_at = self.job.created_at
-        return PostDraft(
-            record,
-            row,
+        post = ImportedPost(
             post_id,
-            self.authors.named(row.author, row.details) if row.author else None,
+            _NOBODY,
+            slug,
             title,
             content,
+            content_format,
+            row.excerpt,
             checked_tags(row.tags) if row.tags else (),
-            Slug(row.slug).value if row.slug else slug_made_from(self.slugger(title), post_id),
+            row.type or PostType.POST,
             status,
             published_at,
-            checked_views(row.views) if row.views else 0,
             source,
-            key,
-            len(content) + 500,
+            key[1] if key else None,
+            checked_views(row.views) if row.views else 0,
         )
+        author = self.authors.named(row.author, row.details) if row.author else None
+        return PostDraft(record, row, post, author, slug, key, len(content) + 500)
 
     def _status(self, row: PostRow) -> PostStatus:
         match self.job.options.publish:
@@ -205,37 +224,54 @@ class PostRows:
             ids: set[UUID] = {one.id for one in (*known.values(), *stored.values())} if updates else set()
             met = Met(keys, slugs, logins if options.dry_run else set(), ids)
             remembered = await met.remembered(self.job.id, work)
+        candidates = _candidates(drafts, known, {*stored, *remembered.slugs})
+        if candidates:
+            stored = {**stored, **await work.posts.stored_by_slug(candidates)}
+            if options.dry_run or updates:
+                remembered.add(await Met(slugs=candidates).remembered(self.job.id, work))
         return PostsSight(known, stored, AuthorsSight(authors, remembered), remembered)
 
-    async def prepare(self, drafts: Sequence[PostDraft], sight: PostsSight) -> None:
+    def plan(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met) -> PostsPlan:
+        verdicts = Sieve(self.job, sight, since).judge_all(drafts)
+        plan = PostsPlan(verdicts, _Owners(sight.authors, {}, self.job.options.default_author))
+        if not verdicts.wanted:
+            self._settle(plan)
+        return plan
+
+    async def prepare(self, plan: PostsPlan) -> None:
         """Nothing of a post is slow."""
 
-    async def write(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met, work: UnitOfWork) -> Outcome:
+    async def write(self, plan: PostsPlan, work: UnitOfWork) -> Outcome:
         """Raises SlugTaken, ExternalIdTaken, UserNotFound, Conflict where somebody came between the look and this."""
-        verdicts = Sieve(self.job, sight, since).judge_all(drafts)
-        made_authors = await self.authors.make(verdicts.wanted.values(), verdicts.rehearsed, work)
-        authors = _Owners(sight.authors, made_authors.ids, self.job.options.default_author)
-        outcome = Outcome()
-        if verdicts.new:
-            slugs = await self._with_free_slugs(verdicts.new, sight, verdicts.ours, work)
-            posts = [
-                draft.imported(authors.of(draft.author), slug) for draft, slug in zip(verdicts.new, slugs, strict=True)
-            ]
-            await work.posts.add_many(posts, origin=self.job.id, at=self.job.created_at)
-            outcome.made = Met({draft.key for draft in verdicts.new if draft.key}, set(slugs))
-        outcome.made.logins |= made_authors.logins
-        outcome.met = verdicts.met
-        updated = await self._update(verdicts.known, authors, outcome.met, work) if verdicts.known else 0
+        verdicts = plan.verdicts
+        outcome = Outcome(made=plan.made, met=verdicts.met)
+        if verdicts.wanted:
+            made_authors = await self.authors.make(verdicts.wanted.values(), verdicts.rehearsed, work)
+            plan.owners = replace(plan.owners, made=made_authors.ids)
+            self._settle(plan)
+            outcome.made.logins |= made_authors.logins
+            outcome.tally = Tally(authors_created=made_authors.new)
+        if plan.packed is not None:
+            await work.posts.add_many(plan.packed)
+        updated = await self._update(verdicts.known, plan.owners, outcome.met, work) if verdicts.known else 0
         outcome.errors = [row_error(draft.record, problem, self.kind) for draft, problem in verdicts.problems]
-        outcome.tally = Tally(
+        outcome.tally += Tally(
             created=len(verdicts.new),
             updated=updated,
             unchanged=len(verdicts.known) - updated,
             skipped=verdicts.skipped,
-            authors_created=made_authors.new,
             reasons={EXISTS: verdicts.skipped} if verdicts.skipped else {},
         )
         return outcome
+
+    def _settle(self, plan: PostsPlan) -> None:
+        """Once all the authors are known."""
+        posts = []
+        for draft, slug in plan.verdicts.new:
+            draft.post.author_id, draft.post.slug = plan.owners.of(draft.author), slug
+            posts.append(draft.post)
+        if posts:
+            plan.packed = self.pack(posts, origin=self.job.id, at=self.job.created_at)
 
     async def _update(
         self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: "_Owners", met: Met, work: UnitOfWork
@@ -257,44 +293,12 @@ class PostRows:
             await work.posts.save_many(changed)
         return len(changed)
 
-    async def _with_free_slugs(
-        self, drafts: Sequence[PostDraft], sight: PostsSight, ours: Met, work: UnitOfWork
-    ) -> list[str]:
-        """A slug that the row names goes before one made from a title, wherever in the chunk it stands."""
-        taken = {*sight.slugs, *ours.slugs}
-        titles: set[str] = set()
-        contested: dict[int, PostDraft] = {}
-        for place, draft in enumerate(drafts):
-            if not draft.names_slug:
-                if draft.slug in taken or draft.slug in titles:
-                    contested[place] = draft
-                titles.add(draft.slug)
-        slugs = [draft.slug for draft in drafts]
-        if contested:
-            candidates = {s.value for draft in contested.values() for s in Slug(draft.slug).candidates(draft.post_id)}
-            taken |= await work.posts.slugs_taken(candidates)
-            if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
-                taken |= (await Met(slugs=candidates).remembered(self.job.id, work)).slugs
-            taken |= titles
-            for place, draft in contested.items():
-                slugs[place] = Slug(draft.slug).first_free(taken, draft.post_id).value
-                taken.add(slugs[place])
-        return slugs
 
-
-@dataclass(frozen=True, slots=True)
-class _Owners:
-    """Who is meant by an author, once those that were wanted are made."""
-
-    sight: AuthorsSight
-    made: Mapping[str, UserId]
-    default: UserId | None
-
-    def of(self, author: Author | None) -> UserId:
-        found = None
-        if author is not None:
-            found = self.sight.find(author) or self.made.get(author.login)
-        found = found or self.default
-        if found is None:
-            raise Conflict("An author was deleted meanwhile.")
-        return found
+def _candidates(drafts: Sequence[PostDraft], known: Mapping[Key, Stored[PostId]], taken: set[str]) -> set[str]:
+    """What slugs made from titles may become that are `taken`, or that a row before theirs may take."""
+    found: set[str] = set()
+    for draft in drafts:
+        if not draft.names_slug and draft.key not in known and (draft.slug in taken or draft.slug in found):
+            found |= {slug.value for slug in Slug(draft.slug).candidates(draft.post.id)}
+        taken.add(draft.slug)
+    return found

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from application.ports.formats import Reading, ReadLimits, Record, RowProblem, RowSkip
@@ -55,6 +55,7 @@ class Draft(Protocol):
 
 SomeDraft = TypeVar("SomeDraft", bound=Draft)
 Sight = TypeVar("Sight")
+SomePlan = TypeVar("SomePlan", bound="Plan")
 
 
 @dataclass(slots=True)
@@ -114,8 +115,17 @@ class Outcome:
     met: Met = field(default_factory=Met)
 
 
-class RowsOfKind(Protocol[SomeDraft, Sight]):
-    """What an import does with the rows of its kind."""
+class Plan(Protocol):
+    """What becomes of drafts, judged by what was stored when somebody looked."""
+
+    @property
+    def makes(self) -> Met | None:
+        """What the job will have made and met by it; None where only writing it tells."""
+        ...
+
+
+class RowsOfKind(Protocol[SomeDraft, Sight, SomePlan]):
+    """What an import does with the rows of its kind: its steps, from a record on."""
 
     @property
     def kind(self) -> ImportKind: ...
@@ -125,18 +135,21 @@ class RowsOfKind(Protocol[SomeDraft, Sight]):
         ...
 
     async def look(self, drafts: Sequence[SomeDraft], work: UnitOfWork) -> Sight:
-        """What is stored that the drafts meet with. It may be old by the time they are written."""
+        """What is stored that the drafts meet with."""
         ...
 
-    async def prepare(self, drafts: Sequence[SomeDraft], sight: Sight) -> None:
-        """What is slow and needs no transaction. It may be called again for the same drafts. Raises Busy."""
+    def plan(self, drafts: Sequence[SomeDraft], sight: Sight, since: Met) -> SomePlan:
+        """Called in a thread. `since` is what this job has made by the time of the writing, and not by that of the
+        look."""
         ...
 
-    async def write(self, drafts: Sequence[SomeDraft], sight: Sight, since: Met, work: UnitOfWork) -> Outcome:
-        """Set-wise, without a commit. `since` is what this job has made since the look.
+    async def prepare(self, plan: SomePlan) -> None:
+        """What is slow and needs no transaction. Raises Busy."""
+        ...
 
-        Raises Conflict, UserNotFound where the look was too old: nothing of the transaction may be committed then.
-        """
+    async def write(self, plan: SomePlan, work: UnitOfWork) -> Outcome:
+        """Set-wise, without a commit. Raises Conflict, UserNotFound where the look was too old: nothing of the
+        transaction may be committed then."""
         ...
 
 
@@ -194,7 +207,7 @@ class Chunks(Generic[SomeDraft]):
     """
 
     reading: Reading
-    rows: RowsOfKind[SomeDraft, object]
+    rows: RowsOfKind[SomeDraft, Any, Any]
     limits: ImportLimits
     rows_max: int
     only: Collection[int] | None = None

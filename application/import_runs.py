@@ -13,6 +13,7 @@ from application.import_rows import ImportLimits, RowIds, RowsOfKind
 from application.import_users import UserRows
 from application.import_writing import PAUSES_S, Cancelled, Stopped, Unreadable, Writing
 from application.ports.formats import Formats
+from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
 from application.ports.work import BeginWork
 from domain.actors import Role
@@ -47,6 +48,7 @@ class RunImport:
     clock: Clock
     ids: Ids
     slugger: Slugger
+    pack: PackPosts
     limits: ImportLimits
     currency: str
 
@@ -92,10 +94,10 @@ class RunImport:
             await self._leave(job, self._settle)
             raise
 
-    def _rows(self, job: ImportJob, may_give_roles: bool) -> RowsOfKind[Any, Any]:
+    def _rows(self, job: ImportJob, may_give_roles: bool) -> RowsOfKind[Any, Any, Any]:
         if job.kind is ImportKind.POSTS:
             authors = Authors(job, self.ids, self.slugger, self.currency)
-            return PostRows(job, authors, self.slugger, self.clean, RowIds(job))
+            return PostRows(job, authors, self.slugger, self.clean, RowIds(job), self.pack)
         return UserRows(job, may_give_roles, self.hasher, self.ids, RowIds(job), self.currency)
 
     async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool]:

@@ -10,6 +10,7 @@ from application.ports.formats import RowProblem
 from application.ports.repositories import Stored
 from domain.ids import PostId
 from domain.imports import ImportJob, OnConflict
+from domain.posts import Slug
 
 if TYPE_CHECKING:
     from application.import_posts import PostDraft
@@ -35,10 +36,10 @@ class PostsSight:
 
 @dataclass(slots=True)
 class PostVerdicts:
-    """`wanted` are authors to be made, by login; those of them that a dry run made before are `rehearsed` too. `ours`
-    is all that rows of the job stand for by now."""
+    """`new` ones come with their slugs. `wanted` are authors to be made, by login; those of them that a dry run made
+    before are `rehearsed` too. `ours` is all that rows of the job stand for by now."""
 
-    new: "list[PostDraft]" = field(default_factory=list)
+    new: "list[tuple[PostDraft, str]]" = field(default_factory=list)
     known: "list[tuple[PostDraft, Stored[PostId]]]" = field(default_factory=list)
     problems: "list[tuple[PostDraft, RowProblem]]" = field(default_factory=list)
     skipped: int = 0
@@ -86,10 +87,12 @@ class Sieve:
         self._want(draft.author)
         if key is not None:
             ours.keys.add(key)
-        if draft.names_slug:
+        if stored is None and not draft.names_slug:
+            slug = self._free_slug(draft)
+        if stored is None or draft.names_slug:
             ours.slugs.add(slug)
         if stored is None:
-            verdicts.new.append(draft)
+            verdicts.new.append((draft, slug))
         else:
             verdicts.known.append((draft, stored))
             ours.ids.add(stored.id)
@@ -128,3 +131,14 @@ class Sieve:
         if slug in self._verdicts.ours.slugs or (holder is not None and self._is_ours(holder)):
             return _SLUG_DUPLICATE
         return _SLUG_TAKEN if holder is not None else None
+
+    def _free_slug(self, draft: "PostDraft") -> str:
+        """Made from the title. A row after it that names this one comes too late: where chunks end must not matter."""
+        if not self._is_taken(draft.slug):
+            return draft.slug
+        slug = Slug(draft.slug)
+        taken = {each.value for each in slug.candidates(draft.post.id) if self._is_taken(each.value)}
+        return slug.first_free(taken, draft.post.id).value
+
+    def _is_taken(self, slug: str) -> bool:
+        return slug in self._verdicts.ours.slugs or slug in self._sight.slugs

@@ -12,7 +12,7 @@ from application.ports.work import UnitOfWork
 from application.row_errors import row_error
 from domain.accounts import Account
 from domain.actors import Role
-from domain.errors import Busy, Conflict, InvalidValue
+from domain.errors import Conflict, InvalidValue
 from domain.ids import AccountId, ImportId, UserId
 from domain.imports import ImportJob, ImportKind, OnConflict, Tally
 from domain.users import EmailAddress, Profile, User, Username, checked_password, checked_password_hash
@@ -50,6 +50,23 @@ class UsersSight:
 
     stored: dict[str, Stored[UserId]]
     remembered: Met
+
+
+@dataclass(slots=True)
+class UsersPlan:
+    new: list[UserDraft] = field(default_factory=list)
+    known: list[tuple[UserDraft, UserId]] = field(default_factory=list)
+    problems: list[tuple[UserDraft, RowProblem]] = field(default_factory=list)
+    skipped: int = 0
+    made: Met = field(default_factory=Met)
+    met: Met = field(default_factory=Met)
+
+    @property
+    def makes(self) -> Met | None:
+        together = Met()
+        together.add(self.made)
+        together.add(self.met)
+        return together
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,51 +118,50 @@ class UserRows:
             remembered = await met.remembered(self.job.id, work)
         return UsersSight(stored, remembered)
 
-    async def prepare(self, drafts: Sequence[UserDraft], sight: UsersSight) -> None:
-        """Hashes the passwords of those who are not here yet. Raises Busy."""
-        waiting = [draft for draft in drafts if _needs_hash(draft) and sight.stored.keys().isdisjoint(draft.logins)]
-        for first in range(0, len(waiting), _HASHES_AT_ONCE):
-            await asyncio.gather(*map(self._hash, waiting[first : first + _HASHES_AT_ONCE]))
-
-    async def write(self, drafts: Sequence[UserDraft], sight: UsersSight, since: Met, work: UnitOfWork) -> Outcome:
-        """Raises UsernameTaken, EmailTaken, Conflict where somebody came between the look and this; Busy where somebody
-        left whose password was not hashed for that."""
-        outcome = Outcome()
+    def plan(self, drafts: Sequence[UserDraft], sight: UsersSight, since: Met) -> UsersPlan:
+        plan = UsersPlan()
         ours = Met()
         ours.add(sight.remembered)
         ours.add(since)
-        new: list[User] = []
-        known: list[tuple[UserDraft, UserId]] = []
-        skipped = 0
         for draft in drafts:
             found = {one.id: one.origin for login in draft.logins if (one := sight.stored.get(login))}
             problem = self._problem(draft, found, ours)
             if problem is not None:
-                outcome.errors.append(row_error(draft.record, problem, self.kind))
+                plan.problems.append((draft, problem))
             elif found and self.job.options.on_conflict is OnConflict.SKIP:
-                skipped += 1
+                plan.skipped += 1
             elif found:
-                known.append((draft, next(iter(found))))
+                plan.known.append((draft, next(iter(found))))
                 met = Met(logins=set(draft.logins), ids={*found})
-                outcome.met.add(met)
+                plan.met.add(met)
                 ours.add(met)
-            elif _needs_hash(draft):
-                raise Busy("A user was deleted meanwhile.")
             else:
-                new.append(draft.user)
-                outcome.made.logins.update(draft.logins)
+                plan.new.append(draft)
+                plan.made.logins.update(draft.logins)
                 ours.logins.update(draft.logins)
-        if new:
-            await work.users.add_many(new, self._accounts(new), origin=self.job.id)
-        updated = await self._update(known, work) if known else 0
-        outcome.tally = Tally(
-            created=len(new),
+        return plan
+
+    async def prepare(self, plan: UsersPlan) -> None:
+        """Hashes the passwords of those who are new. Raises Busy."""
+        waiting = [draft for draft in plan.new if draft.password and not draft.user.password_hash]
+        for first in range(0, len(waiting), _HASHES_AT_ONCE):
+            await asyncio.gather(*map(self._hash, waiting[first : first + _HASHES_AT_ONCE]))
+
+    async def write(self, plan: UsersPlan, work: UnitOfWork) -> Outcome:
+        """Raises UsernameTaken, EmailTaken, Conflict where somebody came between the look and this."""
+        if plan.new:
+            users = [draft.user for draft in plan.new]
+            await work.users.add_many(users, self._accounts(users), origin=self.job.id)
+        updated = await self._update(plan.known, work) if plan.known else 0
+        tally = Tally(
+            created=len(plan.new),
             updated=updated,
-            unchanged=len(known) - updated,
-            skipped=skipped,
-            reasons={EXISTS: skipped} if skipped else {},
+            unchanged=len(plan.known) - updated,
+            skipped=plan.skipped,
+            reasons={EXISTS: plan.skipped} if plan.skipped else {},
         )
-        return outcome
+        errors = [row_error(draft.record, problem, self.kind) for draft, problem in plan.problems]
+        return Outcome(tally, errors, plan.made, plan.met)
 
     def _problem(self, draft: UserDraft, found: dict[UserId, ImportId | None], ours: Met) -> RowProblem | None:
         if self.job.id in found.values() or not (ours.logins.isdisjoint(draft.logins) and ours.ids.isdisjoint(found)):
@@ -197,7 +213,3 @@ class UserRows:
         if draft.password is not None:
             password_hash = await self.hasher.hash(draft.password)
             draft.user = draft.user.with_password(password_hash, at=draft.user.updated_at)
-
-
-def _needs_hash(draft: UserDraft) -> bool:
-    return draft.password is not None and draft.user.password_hash is None

@@ -1,6 +1,7 @@
 """Writing the rows of a job that this worker has claimed: chunk by chunk, each in one transaction."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from application.ahead import ahead, ahead_in_thread
-from application.import_rows import Chunk, Chunks, ImportLimits, Met, Outcome, RowsOfKind, unexpected
+from application.import_rows import Chunk, Chunks, ImportLimits, Met, Outcome, Plan, RowsOfKind, unexpected
 from application.ports.formats import FileShape, Formats, RowProblem
 from application.ports.services import BlobStorage, Clock
 from application.ports.work import BeginWork, UnitOfWork
@@ -49,11 +50,15 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """A chunk, and what was stored when somebody looked; None: nobody has."""
+class _Planned:
+    """A chunk, and what is to become of it, planned while the one before it was written; None: it is planned when it is
+    its turn. The plan holds as long as there were no more `surprises`. `makes` is what the job will have made by it,
+    told as soon as that is known; None where it never was."""
 
     chunk: Chunk[Any]
-    sight: Any = None
+    plan: Plan | None
+    surprises: int
+    makes: asyncio.Future[Met | None]
 
 
 @dataclass(slots=True)
@@ -65,11 +70,13 @@ class Writing:
     formats: Formats
     clock: Clock
     limits: ImportLimits
-    rows: RowsOfKind[Any, Any]
+    rows: RowsOfKind[Any, Any, Any]
     job: ImportJob
     stop: asyncio.Event
     on_progress: Callable[[ImportJob], None]
     only: frozenset[int] | None = None
+    surprises: int = 0
+    """How often something came otherwise than planned."""
 
     async def __call__(self) -> None:
         """All that is left, or up to where too many rows have failed.
@@ -92,18 +99,25 @@ class Writing:
                 chunk = await asyncio.to_thread(next, chunks, None)
                 if chunk is None:
                     return False
-                await self._write(_Looked(chunk), None)
+                await self._write(_Planned(chunk, None, self.surprises, asyncio.Future()))
         return not self.job.has_too_many_errors
 
     async def _at_full_speed(self) -> None:
-        since: Met | None = Met()
+        before: asyncio.Future[Met | None] = asyncio.Future()
+        before.set_result(Met())
+
+        async def planned(chunk: Chunk[Any]) -> _Planned:
+            nonlocal before
+            last, before = before, asyncio.Future()
+            return await self._planned(chunk, last, before)
+
         async with (
             self._opened() as file,
             aclosing(ahead_in_thread(self._chunks(file, self.limits.chunk_rows))) as read,
-            aclosing(ahead(read, self._look_at)) as coming,
+            aclosing(ahead(read, planned)) as coming,
         ):
-            async for looked in coming:
-                since = await self._write(looked, since)
+            async for each in coming:
+                await self._write(each)
                 if self.job.has_too_many_errors:
                     return
 
@@ -143,35 +157,47 @@ class Writing:
                 return frozenset(places)
             places += found
 
-    async def _look_at(self, chunk: Chunk[Any]) -> _Looked:
+    async def _planned(
+        self, chunk: Chunk[Any], since: asyncio.Future[Met | None], makes: asyncio.Future[Met | None]
+    ) -> _Planned:
         """Whatever goes wrong with that, writing will see to it, row by row where it must."""
-        try:
-            return _Looked(chunk, await self._sight(chunk))
-        except Exception:
-            return _Looked(chunk)
+        surprises, plan = self.surprises, None
+        with contextlib.suppress(Exception):
+            sight = await self._sight(chunk)
+            before = await since
+            if before is not None:
+                plan = await self._plan(chunk, sight, before)
+        return _Planned(chunk, plan, surprises, makes)
 
     async def _sight(self, chunk: Chunk[Any]) -> Any:
         async with self.begin() as work:
-            sight = await self.rows.look(chunk.drafts, work)
-        await self.rows.prepare(chunk.drafts, sight)
-        return sight
+            return await self.rows.look(chunk.drafts, work)
 
-    async def _write(self, looked: _Looked, since: Met | None) -> Met | None:
-        """What the job has made and met by it. `since` is that of the chunk before, which the look may have missed;
-        None where it is not known."""
+    async def _plan(self, chunk: Chunk[Any], sight: Any, since: Met) -> Plan:
+        plan: Plan = await asyncio.to_thread(self.rows.plan, chunk.drafts, sight, since)
+        await self.rows.prepare(plan)
+        return plan
+
+    async def _write(self, planned: _Planned) -> None:
         if self.stop.is_set():
             raise Stopped
         loop = asyncio.get_running_loop()
         began = loop.time()
-        written = await self._write_chunk(looked.chunk, None if since is None else looked.sight, since or Met())
+        plan = planned.plan if planned.surprises == self.surprises else None
+        makes = None if plan is None else plan.makes
+        if makes is not None:
+            planned.makes.set_result(makes)
+        made = await self._write_chunk(planned.chunk, plan)
+        if not planned.makes.done():
+            planned.makes.set_result(made)
         took = loop.time() - began
         await asyncio.sleep(took * (1 / self.limits.share - 1))
-        return written
 
-    async def _write_chunk(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
-        """What the database goes on refusing is halved until a row is refused alone."""
+    async def _write_chunk(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
+        """What the job has made and met by it, where that is known. What the database goes on refusing is halved until
+        a row is refused alone."""
         try:
-            return await self._try_to_commit(chunk, sight, since)
+            return await self._try_to_commit(chunk, plan)
         except (LeaseLost, Unavailable, Cancelled):
             raise
         except Exception as error:
@@ -185,40 +211,39 @@ class Writing:
                 line = chunk.drafts[0].record.line
                 log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
                 problem = unexpected(refusal)
-            return await self._try_to_commit(chunk.failed(problem, self.rows.kind), None, Met())
+            return await self._try_to_commit(chunk.failed(problem, self.rows.kind), None)
         for half in chunk.halves():
             # Unless the whole chunk was committed, and only the answer to that was lost.
             if half.next.offset > self.job.checkpoint.offset:
-                await self._write_chunk(half, None, Met())
+                await self._write_chunk(half, None)
         return None
 
-    async def _try_to_commit(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
+    async def _try_to_commit(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         """Several times. Raises what the last one raised."""
         for pause in PAUSES_S:
             try:
-                return await self._commit(chunk, sight, since)
+                return await self._commit(chunk, plan)
             except (Busy, Unavailable):
                 await asyncio.sleep(pause)
             except _REFUSALS:
-                pass
-            # Somebody may have come between the look and the writing: the next look will see them.
-            sight = None
-        return await self._commit(chunk, None, Met())
+                # Somebody may have come between the look and the writing: the next look will see them.
+                plan = None
+            self.surprises += 1
+        return await self._commit(chunk, None)
 
-    async def _commit(self, chunk: Chunk[Any], sight: Any, since: Met) -> Met | None:
-        if chunk.drafts and sight is None:
-            sight, since = await self._sight(chunk), Met()
+    async def _commit(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
+        if chunk.drafts and plan is None:
+            plan = await self._plan(chunk, await self._sight(chunk), Met())
         job = self.job
         async with self.begin() as work:
-            await work.imports.hold(job)
-            stored = await work.imports.get(job.id)
+            stored = await work.imports.hold(job)
             if stored.checkpoint != job.checkpoint:
                 # The answer to an earlier try's commit was lost, and the commit was not.
                 self._proceed(stored)
                 return None
             if stored.state is ImportState.CANCELLING:
                 raise Cancelled
-            outcome = await self._written(chunk, sight, since, work) if chunk.drafts else Outcome()
+            outcome = await self._written(plan, work) if plan is not None else Outcome()
             errors = sorted([*chunk.errors, *outcome.errors], key=lambda error: error.place)
             if errors:
                 await work.imports.add_errors(job.id, errors)
@@ -229,15 +254,15 @@ class Writing:
         outcome.made.add(outcome.met)
         return outcome.made
 
-    async def _written(self, chunk: Chunk[Any], sight: Any, since: Met, work: UnitOfWork) -> Outcome:
+    async def _written(self, plan: Plan, work: UnitOfWork) -> Outcome:
         options = self.job.options
         if not options.dry_run:
-            outcome = await self.rows.write(chunk.drafts, sight, since, work)
+            outcome = await self.rows.write(plan, work)
             if options.on_conflict is OnConflict.UPDATE:
                 await work.imports.add_marks(self.job.id, outcome.met.marks())
             return outcome
         async with work.rehearsal():
-            outcome = await self.rows.write(chunk.drafts, sight, since, work)
+            outcome = await self.rows.write(plan, work)
         await work.imports.add_marks(self.job.id, outcome.met.marks() | outcome.made.marks())
         return outcome
 

@@ -3,7 +3,7 @@
 returns it with the next one, and raises StaleVersion where another save came between."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -36,6 +36,22 @@ class ImportedPost:
     source: str | None
     external_id: str | None
     views: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPosts:
+    """New posts of an import, created `at`; `encoded` is how their store takes them, if it takes them otherwise."""
+
+    posts: Sequence[ImportedPost]
+    origin: ImportId
+    at: datetime
+    encoded: Sequence[bytes] = field(default=(), repr=False)
+
+
+class PackPosts(Protocol):
+    def __call__(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> PackedPosts:
+        """Made ready for the store's `add_many`, ahead of its transaction. Blocking."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +168,9 @@ class PostRepository(Protocol):
         Raises SlugTaken, UserNotFound."""
         ...
 
-    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
-        """Set-wise, through COPY where there is one, created `at`. Raises SlugTaken, ExternalIdTaken, UserNotFound."""
+    async def add_many(self, packed: PackedPosts) -> None:
+        """Set-wise, through COPY where there is one; packed for this store. Raises SlugTaken, ExternalIdTaken,
+        UserNotFound."""
         ...
 
 
@@ -234,9 +251,9 @@ class ImportRepository(Protocol):
         """State, error, caution and times, after `lock`, by others than its worker; with its next revision."""
         ...
 
-    async def hold(self, job: ImportJob) -> None:
-        """Lock the job under its fence, as the first statement of each of its transactions: it is running or
-        cancelling, and may become the latter meanwhile. Raises LeaseLost."""
+    async def hold(self, job: ImportJob) -> ImportJob:
+        """Lock the job under its fence, as the first statement of each of its transactions, and read it: it is running
+        or cancelling, and may become the latter meanwhile. Raises LeaseLost."""
         ...
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:
