@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 from application.ports.services import Blob
 from benchmarks.imports.cpu import PostgresCpu, children_seconds, process_seconds, thread_seconds
-from benchmarks.imports.stage import Stage
+from benchmarks.imports.sampled import functions
+from benchmarks.imports.stage import CHECKOUT, Stage
 from domain.imports import ImportFormat
 
-_CHECKOUT: Final = str(Path(__file__).parents[2])
+LOOP: Final = "of it the event loop"
+THREAD: Final = "of it the reading thread"
 _BACKEND_ENDS_S: Final = 0.3
 """A moment after its client; only then is all of its CPU told."""
 _COLUMNS: Final = """
@@ -50,7 +52,16 @@ class Ours:
     rows: int
 
     async def __call__(self) -> Run:
-        async with self.stage.worker() as worker:
+        return await self._run()
+
+    async def by_function(self) -> list[tuple[float, str]]:
+        """Seconds of the worker's CPU for each function, the most first, of a run that is looked at."""
+        file = self.stage.folder / "functions"
+        run = await self._run("benchmarks.imports.sampled", str(file))
+        return functions(file, loop_s=run.cpu[LOOP], other_s=run.cpu[THREAD])
+
+    async def _run(self, *module: str) -> Run:
+        async with self.stage.worker(*module) as worker:
             before, threads_before = PostgresCpu.now(self.stage.postmaster), thread_seconds(worker)
             python_before = process_seconds(worker)
             job = await self.stage.finished(await self.stage.start(self.blob, self.form), rows=self.rows)
@@ -65,8 +76,8 @@ class Ours:
             (job.finished_at - job.started_at).total_seconds(),
             {
                 "worker": python,
-                "of it the event loop": loop,
-                "of it the reading thread": python - loop,
+                LOOP: loop,
+                THREAD: python - loop,
                 "PostgreSQL's backends": spent.backends,
                 "PostgreSQL's others": spent.others,
             },
@@ -119,7 +130,7 @@ class Tutorial:
 
     async def __call__(self) -> Run:
         module = ("-m", "benchmarks.imports.tutorial", self.way, str(self.file), str(self.rows))
-        environment = {"BYLINE_DATABASE_URL": self.stage.database_url, "PYTHONPATH": _CHECKOUT}
+        environment = {"BYLINE_DATABASE_URL": self.stage.database_url, "PYTHONPATH": CHECKOUT}
         return await _timed_process(
             self.stage, "Python", sys.executable, *module, rows=self.rows, environment=environment
         )

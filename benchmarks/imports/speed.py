@@ -28,6 +28,7 @@ WANTED: Final[Mapping[tuple[ImportFormat, str], float]] = {
 }
 """At least this many rows of ours for each of the rival's."""
 
+_FUNCTIONS: Final = 40
 _ADD_ALL_SHARE: Final = 20
 """Of the rows add_all gets one in so many: it would take minutes. On a smaller table it is faster, if anything."""
 
@@ -69,9 +70,16 @@ async def compare(plan: Plan) -> None:
                 runs[name].append(await contestants[name]())
             told = ", ".join(f"{name} {runs[name][-1].rows_per_s:,.0f}" for name in contestants)
             print(f"  round {number + 1}: {told}", flush=True)
+        sampled = []
+        if plan.profile:
+            await place.empty()
+            sampled = await ours.by_function()
     _tell_speeds(plan.form, runs)
     if plan.profile:
         _tell_cpu(runs)
+        print("µs a row of the worker's CPU by function, C being its caller's, of a run that was looked at every 3 ms")
+        for seconds, where in sampled[:_FUNCTIONS]:
+            print(f"  {seconds / plan.rows * 1e6:8.2f}  {where}")
 
 
 def _tell_speeds(form: ImportFormat, runs: Mapping[str, Sequence[Run]]) -> None:

@@ -34,6 +34,7 @@ from infrastructure.embedded.valkey import EmbeddedValkey
 from infrastructure.settings import Settings
 
 ADMIN: Final = Registration("admin", "admin@example.com", "correct horse battery", role=Role.ADMIN)
+CHECKOUT: Final = str(Path(__file__).parents[2])
 HOST: Final = "127.0.0.1"
 PATIENCE_S: Final = 60.0
 
@@ -116,19 +117,20 @@ class Stage:
             "BYLINE_DATABASE_URL": self.database_url,
             "BYLINE_DATA_DIR": str(self.folder),
             "BYLINE_LOG_FORMAT": "json",
+            "PYTHONPATH": CHECKOUT,
         }
         return kept | redis | own
 
     @asynccontextmanager
-    async def worker(self, **changed: str) -> AsyncIterator[int]:
-        """The process id of what `byline worker` becomes, once it listens."""
+    async def worker(self, *module: str, **changed: str) -> AsyncIterator[int]:
+        """The process id of what `byline worker` becomes, once it listens; `module` is another than its own."""
         event = "worker_ready" if self.settings.redis_url is None else "redis_is_there"
         log = self.folder / "worker.log"
 
         async def listens() -> bool:
             return event in log.read_text()
 
-        command = (sys.executable, "-P", "-m", "workers.main")
+        command = (sys.executable, "-P", "-m", *(module or ("workers.main",)))
         async with self._process("worker", command, listens, changed) as process:
             yield process.pid
 
@@ -187,6 +189,7 @@ async def stage(*, with_valkey: bool = False) -> AsyncIterator[Stage]:
         path = Path(name)
         path.chmod(0o755)  # noqa: ASYNC240 -- once
         with DataFolder.open(path) as folder:
+            is_over = False
             async with Supervisor() as supervisor:
                 postgres, database_url = await EmbeddedPostgres(folder, preferred_port=0).prepare()
                 await _cluster(path).execute("GRANT pg_checkpoint TO byline")
@@ -205,6 +208,9 @@ async def stage(*, with_valkey: bool = False) -> AsyncIterator[Stage]:
                     admin = await byline.register_user.register(ADMIN)
                     yield Stage(path, settings, byline, admin.actor, connection)
                 await connection.close()
+                is_over = True
+            if not is_over:
+                raise KeyboardInterrupt  # which the supervisor took for itself
 
 
 def _cluster(folder: Path) -> Cluster:
