@@ -113,11 +113,13 @@ class SqlImports:
             raise ImportNotFound(job.id)
         return replace(job, revision=revision)
 
-    async def hold(self, job: ImportJob) -> None:
-        held = select(func.pg_advisory_xact_lock_shared(literal(_lock_key(job.id), BigInteger))).where(*_held_by(job))
-        found = await self._tx.execute(held.select_from(imports).with_for_update(read=True, key_share=True))
-        if found.first() is None:
+    async def hold(self, job: ImportJob) -> ImportJob:
+        number = literal(_lock_key(job.id), BigInteger)
+        held = select(imports, func.pg_advisory_xact_lock_shared(number)).where(*_held_by(job))
+        row = (await self._tx.execute(held.with_for_update(read=True, key_share=True, of=imports))).first()
+        if row is None:
             raise LeaseLost(job.id)
+        return job_of(row)
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:
         renewed = await self._tx.execute(update(imports).where(*_held_by(job)).values(lease_until=until))

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
-from application.ports.repositories import ImportedPost
+from application.ports.repositories import ImportedPost, PackedPosts
 from domain.ids import ImportId
 from infrastructure.database.binary_copy import (
     BEGIN,
@@ -30,18 +31,31 @@ POST_COLUMNS: Final = (
 VIEWS_COLUMNS: Final = ("post_id", "views")
 
 PIECE_BYTES: Final = 128 * 1024
-"""PostgreSQL is at work on a piece while the next one is made."""
+"""PostgreSQL is at work on a piece while the next one is on its way."""
 
 
-async def encoded_posts(posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> AsyncIterator[bytes]:
-    for piece in _post_pieces(posts, origin, at):
+def pack_posts(posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> PackedPosts:
+    """Encoded: first the views, empty where there are none, then the posts in pieces."""
+    return PackedPosts(posts, origin, at, (_views(posts), *_post_pieces(posts, origin, at)))
+
+
+def views_of(packed: PackedPosts) -> bytes:
+    return packed.encoded[0]
+
+
+async def pieces_of(packed: PackedPosts) -> AsyncIterator[bytes]:
+    for piece in islice(packed.encoded, 1, None):
         yield piece
 
 
-async def encoded_views(posts: Sequence[ImportedPost]) -> AsyncIterator[bytes]:
+async def alone(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
+
+
+def _views(posts: Sequence[ImportedPost]) -> bytes:
     begin = count(len(VIEWS_COLUMNS))
     rows = [begin + uuid_field(post.id) + int8_field(post.views) for post in posts if post.views]
-    yield b"".join((BEGIN, *rows, END))
+    return b"".join((BEGIN, *rows, END)) if rows else b""
 
 
 def _post_pieces(posts: Sequence[ImportedPost], origin: ImportId, at: datetime) -> Iterator[bytes]:

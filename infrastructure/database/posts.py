@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, delete, exists, insert, literal, select, update
 
-from application.ports.repositories import ImportedPost, Stored
+from application.ports.repositories import PackedPosts, Stored
 from domain.errors import PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing
 from infrastructure.database.connections import Record
 from infrastructure.database.errors import Refusals
-from infrastructure.database.post_copy import POST_COLUMNS, VIEWS_COLUMNS, encoded_posts, encoded_views
+from infrastructure.database.post_copy import POST_COLUMNS, VIEWS_COLUMNS, alone, pieces_of, views_of
 from infrastructure.database.tables import post_views, posts
 from infrastructure.database.transaction import Transaction
 
@@ -107,15 +106,15 @@ class SqlPosts:
     async def save_many(self, changed: Sequence[Post]) -> None:
         await self._tx.fetch(_SAVE_MANY, [(*_row(post, None), None) for post in changed])
 
-    async def add_many(self, imported: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
+    async def add_many(self, packed: PackedPosts) -> None:
         """Where it is allowed, without the triggers that look up each row's foreign keys one by one, which take as long
         as two indexes: the authors are looked up and kept here, all at once, and the views' posts were just written."""
-        skips_triggers = await self._lock_authors({post.author_id for post in imported})
+        skips_triggers = await self._lock_authors({post.author_id for post in packed.posts})
         if skips_triggers:
             await self._tx.run("SET LOCAL session_replication_role = replica")
-        await self._tx.copy_encoded(posts, POST_COLUMNS, encoded_posts(imported, origin=origin, at=at))
-        if any(post.views for post in imported):
-            await self._tx.copy_encoded(post_views, VIEWS_COLUMNS, encoded_views(imported))
+        await self._tx.copy_encoded(posts, POST_COLUMNS, pieces_of(packed))
+        if views := views_of(packed):
+            await self._tx.copy_encoded(post_views, VIEWS_COLUMNS, alone(views))
         if skips_triggers:
             await self._tx.run("SET LOCAL session_replication_role = origin")
 

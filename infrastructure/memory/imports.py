@@ -82,9 +82,9 @@ class MemoryImports:
         self._tx.imports.put(job.id, changed)
         return changed
 
-    async def hold(self, job: ImportJob) -> None:
+    async def hold(self, job: ImportJob) -> ImportJob:
         await self._tx.statement()
-        await self._held(job, Strength.KEY_SHARE)
+        return await self._held(job, Strength.KEY_SHARE)
 
     async def renew(self, job: ImportJob, *, until: datetime) -> None:
         await self._tx.statement()

@@ -4,12 +4,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from application.ports.repositories import ImportedPost, Stored
+from application.ports.repositories import ImportedPost, PackedPosts, Stored
 from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import Post, Slug, Writing
 from infrastructure.memory.tables import StoredPost
 from infrastructure.memory.transaction import Transaction
+
+
+def pack_posts(posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> PackedPosts:
+    return PackedPosts(posts, origin, at)
 
 
 class MemoryPosts:
@@ -85,10 +89,10 @@ class MemoryPosts:
         for post in moved:
             await self._require_author(post)
 
-    async def add_many(self, posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> None:
+    async def add_many(self, packed: PackedPosts) -> None:
         await self._tx.statement()
-        await self._add([_post(imported, at) for imported in posts], origin=origin)
-        for imported in posts:
+        await self._add([_post(imported, packed.at) for imported in packed.posts], origin=packed.origin)
+        for imported in packed.posts:
             if imported.views:
                 self._tx.views.put(imported.id, imported.views)
 
