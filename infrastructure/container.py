@@ -16,10 +16,12 @@ from dependency_injector import containers, providers
 from application import administrators, auth, health, import_rows, import_runs, imports, outbox, posts, users
 from application.pages import Pages, SiteShape
 from application.ports.formats import ReadLimits
+from application.ports.repositories import PackPosts
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
 from application.use_cases import UseCases
 from infrastructure.clock import SystemClock, Uuid7Ids
+from infrastructure.database import post_copy as database_posts
 from infrastructure.database.actors import SqlActors
 from infrastructure.database.database import import_database, service_database
 from infrastructure.database.health import ServersHealth
@@ -27,6 +29,7 @@ from infrastructure.database.pages import SqlPages
 from infrastructure.embedded.secrets import kept_secret
 from infrastructure.formats.html import clean_html
 from infrastructure.formats.readers import FormatReaders
+from infrastructure.memory import posts as memory_posts
 from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.health import MemoryHealth
 from infrastructure.memory.pages import MemoryPages
@@ -77,6 +80,7 @@ class Container(containers.DeclarativeContainer):
     pages: providers.Provider[Pages] = providers.Singleton(SqlPages, database)
     actors: providers.Provider[Actors] = providers.Singleton(SqlActors, database)
     queue = providers.Singleton(ArqQueue, option.redis_url, timeout_s=option.redis_timeout_s)
+    pack: providers.Provider[PackPosts] = providers.Object(database_posts.pack_posts)
     blobs: providers.Provider[BlobStorage] = providers.Singleton(FileBlobs, option.data_dir)
     probe: providers.Provider[HealthProbe] = providers.Singleton(ServersHealth, database, queue)
     opened = providers.List(database, import_database, queue)
@@ -172,6 +176,7 @@ class Container(containers.DeclarativeContainer):
             formats=formats,
             hasher=hasher,
             clean=clean,
+            pack=pack,
             clock=clock,
             ids=ids,
             slugger=slugger,
@@ -208,6 +213,7 @@ class MemoryAdapters(containers.DeclarativeContainer):
     begin_import = store.provided.begin
     pages = providers.Singleton(MemoryPages, store)
     actors = providers.Singleton(MemoryActors, store)
+    pack = providers.Object(memory_posts.pack_posts)
     queue = providers.Singleton(MemoryQueue)
     blobs = providers.Singleton(MemoryBlobs)
     probe = providers.Singleton(MemoryHealth)
