@@ -229,7 +229,7 @@ class PostRows:
             stored = {**stored, **await work.posts.stored_by_slug(candidates)}
             if options.dry_run or updates:
                 remembered.add(await Met(slugs=candidates).remembered(self.job.id, work))
-        return PostsSight(known, stored, AuthorsSight(authors, remembered), remembered)
+        return PostsSight(known, stored, candidates, AuthorsSight(authors, remembered), remembered)
 
     def plan(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met) -> PostsPlan:
         verdicts = Sieve(self.job, sight, since).judge_all(drafts)

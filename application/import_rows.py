@@ -140,7 +140,7 @@ class RowsOfKind(Protocol[SomeDraft, Sight, SomePlan]):
 
     def plan(self, drafts: Sequence[SomeDraft], sight: Sight, since: Met) -> SomePlan:
         """Called in a thread. `since` is what this job has made by the time of the writing, and not by that of the
-        look."""
+        look. Raises Conflict where it was too much for the look to hold."""
         ...
 
     async def prepare(self, plan: SomePlan) -> None:

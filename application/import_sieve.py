@@ -1,6 +1,6 @@
 """Which rows of posts are new, which are here already, and which fail: judged in the order of the file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from application.import_authors import Author, AuthorsSight
 from application.import_rows import Met
 from application.ports.formats import RowProblem
 from application.ports.repositories import Stored
+from domain.errors import Conflict
 from domain.ids import PostId
 from domain.imports import ImportJob, OnConflict
 from domain.posts import Slug
@@ -26,10 +27,12 @@ _SLUG_EXISTS = RowProblem("slug", "exists", "A post of this slug is here already
 
 @dataclass(frozen=True, slots=True)
 class PostsSight:
-    """What was stored when somebody looked; `remembered` is what the job has met before."""
+    """What was stored when somebody looked; `remembered` is what the job has met before. `candidates` are slugs that
+    were looked for because others are taken."""
 
     known: Mapping[tuple[str, str], Stored[PostId]]
     slugs: Mapping[str, Stored[PostId]]
+    candidates: Set[str]
     authors: AuthorsSight
     remembered: Met
 
@@ -50,6 +53,8 @@ class PostVerdicts:
 
 
 class Sieve:
+    """Raises Conflict where `since` has what makes it necessary to look again."""
+
     def __init__(self, job: ImportJob, sight: PostsSight, since: Met) -> None:
         self._job_id = job.id
         self._options = job.options
@@ -117,8 +122,11 @@ class Sieve:
         """To be made, where nobody has them and that was asked for."""
         if author is None or not self._options.create_authors or self._sight.authors.find(author) is not None:
             return
+        was_made = not self._since.logins.isdisjoint(author.logins)
+        if was_made and not self._options.dry_run:
+            raise Conflict("An author was made meanwhile.")
         self._verdicts.wanted.setdefault(author.login, author)
-        if self._sight.authors.was_rehearsed(author) or not self._since.logins.isdisjoint(author.logins):
+        if was_made or self._sight.authors.was_rehearsed(author):
             self._verdicts.rehearsed.add(author.login)
 
     def _slug_problem(self, draft: "PostDraft", stored: Stored[PostId] | None) -> RowProblem | None:
@@ -137,8 +145,10 @@ class Sieve:
         if not self._is_taken(draft.slug):
             return draft.slug
         slug = Slug(draft.slug)
-        taken = {each.value for each in slug.candidates(draft.post.id) if self._is_taken(each.value)}
-        return slug.first_free(taken, draft.post.id).value
+        candidates = {each.value for each in slug.candidates(draft.post.id)}
+        if not candidates <= self._sight.candidates:
+            raise Conflict("A slug was taken meanwhile.")
+        return slug.first_free({each for each in candidates if self._is_taken(each)}, draft.post.id).value
 
     def _is_taken(self, slug: str) -> bool:
         return slug in self._verdicts.ours.slugs or slug in self._sight.slugs

@@ -202,6 +202,7 @@ class Writing:
             raise
         except Exception as error:
             refusal = error
+            self.surprises += 1
         if not chunk.drafts or (len(chunk.drafts) == 1 and isinstance(refusal, Busy)):
             raise refusal
         if len(chunk.drafts) == 1:
