@@ -14,6 +14,7 @@ from argon2 import PasswordHasher as Argon2
 from application.import_rows import ImportLimits
 from application.import_runs import RunImport
 from application.ports.formats import ReadLimits
+from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage
 from application.ports.work import BeginWork
 from domain.actors import Role
@@ -23,8 +24,10 @@ from domain.posts import Post
 from domain.users import User
 from infrastructure.clock import Uuid7Ids
 from infrastructure.database.database import Database, import_database
+from infrastructure.database.post_copy import pack_posts as pack_for_copy
 from infrastructure.formats.html import clean_html
 from infrastructure.formats.readers import FormatReaders
+from infrastructure.memory.posts import pack_posts as pack_in_memory
 from infrastructure.memory.storage import MemoryBlobs
 from infrastructure.memory.store import MemoryStore
 from infrastructure.security.passwords import Argon2Hasher
@@ -82,6 +85,10 @@ class Place(ABC):
     @property
     @abstractmethod
     def begin(self) -> BeginWork: ...
+
+    @property
+    @abstractmethod
+    def pack(self) -> PackPosts: ...
 
     @abstractmethod
     async def posts(self) -> list[StoredPost]:
@@ -144,6 +151,7 @@ class Place(ABC):
             clock=self.clock,
             ids=self.ids,
             slugger=slug_words,
+            pack=self.pack,
             limits=limits,
             currency="EUR",
         )
@@ -193,6 +201,10 @@ class MemoryPlace(Place):
     @property
     def begin(self) -> BeginWork:
         return self.store.begin
+
+    @property
+    def pack(self) -> PackPosts:
+        return pack_in_memory
 
     async def posts(self) -> list[StoredPost]:
         tables = self.store.tables
@@ -254,6 +266,10 @@ class SqlPlace(Place):
     @property
     def begin(self) -> BeginWork:
         return self.database.begin
+
+    @property
+    def pack(self) -> PackPosts:
+        return pack_for_copy
 
     async def posts(self) -> list[StoredPost]:
         rows = await self._rows("""

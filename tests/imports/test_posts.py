@@ -1,6 +1,7 @@
 """Importing posts: what becomes of each kind of row."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import astuple
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from tests.builders import NOON, a_post
 from tests.imports.places import Place
 
 
-def lines(*rows: dict[str, object]) -> bytes:
+def lines(*rows: Mapping[str, object]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
@@ -204,10 +205,11 @@ async def test_slugs_of_titles_give_way_to_each_other_and_to_those_that_rows_nam
     assert {"hello", "hello-2", "hello-3", "hello-4", "world", "world-2"} <= set(slugs)
 
 
-async def test_a_named_slug_goes_before_the_title_of_an_earlier_row(place: Place) -> None:
-    job = await place.imported(lines(titled("World"), titled("Named", slug="world")))
-    assert job.tally == Tally(created=2)
-    assert [(post.slug, post.title) for post in await place.posts()] == [("world", "Named"), ("world-2", "World")]
+@pytest.mark.parametrize("chunk_rows", [1, 1000])
+async def test_a_named_slug_that_the_title_of_an_earlier_row_took_is_a_duplicate(place: Place, chunk_rows: int) -> None:
+    job = await place.imported(lines(titled("World"), titled("Named", slug="world")), chunk_rows=chunk_rows)
+    assert await place.refusals(job.id) == [(2, "slug", "duplicate")]
+    assert [(post.slug, post.title) for post in await place.posts()] == [("world", "World")]
 
 
 async def test_twenty_posts_of_one_title_all_find_a_slug(place: Place) -> None:
