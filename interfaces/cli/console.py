@@ -2,13 +2,19 @@
 
 from enum import IntEnum
 from typing import Any, NoReturn
+from unicodedata import category
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+WIDE = 160
+"""Columns of a table that no terminal limits."""
+_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class ExitCode(IntEnum):
@@ -39,3 +45,25 @@ def wrong_usage(message: str) -> CommandFailed:
 def flag(name: str, what: str) -> Any:
     """An option that takes no value, shown without the type that Typer would give it in the help."""
     return typer.Option(name, help=what, metavar="")
+
+
+def plain(text: str) -> str:
+    """Text that others wrote, on one line and without control characters."""
+    if text.isprintable():
+        return text
+    return "".join("\ufffd" if category(character) in _UNSAFE else character for character in text)
+
+
+def safe(text: str) -> str:
+    """Plain, and no markup either."""
+    return escape(plain(text))
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal; elsewhere so wide that a program finds each row on a line."""
+    out.print(table, width=None if out.is_terminal else max(out.width, WIDE))
+
+
+def print_line(text: str) -> None:
+    """As it is, for people to copy."""
+    out.print(text, soft_wrap=True, markup=False)

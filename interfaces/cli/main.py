@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from interfaces.cli import administrators, doctor, imports, migrations, prepare, processes, up
+from interfaces.cli import administrators, doctor, import_command, imports, migrations, prepare, processes, up
 from interfaces.cli.composition import ADMIN_PASSWORD_FILE, Schema
 from interfaces.cli.console import CommandFailed, ExitCode, fail, out
 
@@ -202,9 +202,16 @@ app.command(epilog="[bold]byline worker[/]")(processes.worker)
 app.add_typer(migrations.migrate, name="migrate", help="Bring the database's schema forward or back, or ask about it.")
 app.command(
     "import",
-    epilog="[bold]byline import users.csv[/]\n\n[bold]byline import archive.ndjson --kind posts[/]\n\n"
-    "[bold]zcat posts.ndjson.gz | byline import - --kind posts --format ndjson[/]",
-)(imports.import_file)
+    epilog="[bold]byline import users.csv[/]\n\n"
+    "[bold]byline import archive.ndjson.gz --kind posts --on-conflict update[/]\n\n"
+    "[bold]byline import wordpress.xml --create-authors --dry-run[/]\n\n"
+    "[bold]byline import old.csv --kind posts --map headline=title --map writer=author[/]\n\n"
+    "[bold]curl -s https://old.example/posts.ndjson | byline import - --kind posts --default-author ada[/]\n\n"
+    "[bold]id=$(byline import huge.ndjson --kind posts --detach) && byline import --watch $id[/]",
+)(import_command.import_file)
+app.add_typer(
+    imports.imports, name="imports", help="List imports, show how they go and which rows failed; stop, resume, retry."
+)
 app.command(
     epilog="[bold]byline create-admin[/]\n\n"
     "[bold]pass show byline | byline create-admin --email ada@example.com --password-stdin[/]\n\n"

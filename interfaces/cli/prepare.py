@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from domain.errors import BylineError, Conflict
-from domain.imports import ImportFormat, ImportJob, ImportKind
+from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
 from interfaces.cli.composition import Composition
 from interfaces.cli.console import CommandFailed, err
-from interfaces.cli.imports import acting
-from interfaces.cli.progress import ImportProgress, summary
+from interfaces.cli.import_reports import summary
+from interfaces.cli.import_runs import acting, watch
+from interfaces.cli.progress import display
 
 if TYPE_CHECKING:
     from application.use_cases import UseCases
@@ -76,10 +77,10 @@ async def _ensure_admin(byline: "UseCases", composition: Composition) -> None:
 async def _import_sample(byline: "UseCases") -> None:
     """Raises CommandFailed."""
     actor = await acting(byline)
-    with ImportProgress() as progress:
+    with display() as shown:
         for kind in (ImportKind.USERS, ImportKind.POSTS):
             job = await _started(byline, kind, actor=actor)
-            job = await progress.watch(byline, job.id, actor=actor, patience_s=PATIENCE_S)
+            job = await watch(byline, job.id, shown, actor=actor, patience_s=PATIENCE_S)
             if job.error or job.tally.failed:
                 raise CommandFailed(f"{summary(job)}. {job.error or ''}")
 
@@ -87,16 +88,17 @@ async def _import_sample(byline: "UseCases") -> None:
 async def _started(byline: "UseCases", kind: ImportKind, *, actor: "Actor") -> ImportJob:
     """The import of the sample's file of that kind; an earlier start may have begun it."""
     from application.imports import NewImport
+    from application.ports.repositories import ImportQuery
 
     file = files(SAMPLE) / f"{kind}.ndjson"
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    for job in await byline.list_imports(limit=IMPORTS_LOOKED_AT, before=None, actor=actor):
+    for job in await byline.list_imports(ImportQuery(limit=IMPORTS_LOOKED_AT), actor=actor):
         if job.file_hash == digest:
             return job
     blob = await byline.receive_upload(_all_of(content), actor=actor)
-    wanted = NewImport(blob, kind, ImportFormat.NDJSON, file_name=f"sample {file.name}")
-    return await byline.start_import(wanted, actor=actor)
+    wanted = NewImport(blob, ImportOptions(kind), ImportFormat.NDJSON, file_name=f"sample {file.name}")
+    return (await byline.start_import(wanted, actor=actor)).job
 
 
 async def _all_of(content: bytes) -> AsyncIterator[bytes]:

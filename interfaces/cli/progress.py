@@ -1,104 +1,111 @@
-"""How an import goes, shown while it goes."""
+"""How an import goes, shown while it goes: in bars at a terminal, elsewhere in a line now and then."""
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from datetime import timedelta
+from typing import Any, Protocol
 
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from interfaces.cli.console import CommandFailed, err
+from domain.ids import ImportId
+from domain.imports import ImportJob, ImportState
+from interfaces.cli.console import err, safe
 
-if TYPE_CHECKING:
-    from application.use_cases import UseCases
-    from domain.actors import Actor
-    from domain.ids import ImportId
-    from domain.imports import ImportJob
-
-POLL_S = 0.1
-ERRORS_SHOWN = 20
+LINE_EVERY_S = 10.0
 
 
-class ImportProgress:
-    """A bar for each import that is watched: its bytes, rows, failures, rate and the time that is left."""
+class Display(Protocol):
+    def stored(self, name: str, count: int, total: int | None) -> None:
+        """`count` bytes of the file are stored, before the import begins."""
+        ...
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]:,} rows"),
-            TextColumn("{task.fields[rate]:,.0f}/s"),
-            TextColumn("[red]{task.fields[failed]:,} failed", markup=True),
-            TimeRemainingColumn(compact=True),
-            console=err,
+    def show(self, job: ImportJob) -> None: ...
+
+
+@contextmanager
+def display(console: Console = err) -> Iterator[Display]:
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    with _progress(console) as progress:
+        yield Bars(progress)
+
+
+class Bars:
+    """One a file, from its first byte stored to its last row."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._storing: TaskID | None = None
+        self._bars: dict[ImportId, TaskID] = {}
+
+    def stored(self, name: str, count: int, total: int | None) -> None:
+        if self._storing is None:
+            self._storing = self._progress.add_task("", **_NOTHING)
+        self._progress.update(self._storing, description=f"{safe(name)}: storing", completed=count, total=total)
+
+    def show(self, job: ImportJob) -> None:
+        if self._storing is not None:
+            self._progress.remove_task(self._storing)
+            self._storing = None
+        if job.id not in self._bars:
+            self._bars[job.id] = self._progress.add_task("", **_NOTHING)
+        self._progress.update(
+            self._bars[job.id], description=_name(job), completed=job.bytes_done, total=job.bytes_total, **_figures(job)
         )
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+class Lines:
+    """One when it has been quiet for `every_s`."""
 
-    @contextmanager
-    def storing(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Bytes on their way into the storage, before the import begins; call it with each count."""
-        bar = self._progress.add_task(f"{escape(name)}: storing", total=total, rows=0, failed=0, rate=0.0)
-        yield lambda count: self._progress.advance(bar, count)
-        self._progress.remove_task(bar)
+    def __init__(self, console: Console, every_s: float = LINE_EVERY_S) -> None:
+        self._console = console
+        self._every_s = every_s
+        self._told_at = time.monotonic()
 
-    async def watch(
-        self, byline: "UseCases", import_id: "ImportId", *, actor: "Actor", patience_s: float | None = None
-    ) -> "ImportJob":
-        """Until it has finished. Raises CommandFailed when nothing of it moves for `patience_s`."""
-        job = await byline.show_import(import_id, actor=actor)
-        name = escape(job.file_name or str(job.kind))
-        bar = self._progress.add_task(name, total=job.bytes_total, rows=job.tally.rows_read, failed=0, rate=0.0)
-        rows_before, began, moved = job.tally.rows_read, time.monotonic(), time.monotonic()
-        while True:
-            seconds = time.monotonic() - began
-            self._progress.update(
-                bar,
-                completed=job.bytes_done,
-                rows=job.tally.rows_read,
-                failed=job.tally.failed,
-                rate=(job.tally.rows_read - rows_before) / seconds if seconds > 0 else 0.0,
-            )
-            if job.is_finished:
-                return job
-            await asyncio.sleep(POLL_S)
-            before, job = job, await byline.show_import(import_id, actor=actor)
-            if job.checkpoint != before.checkpoint or job.state != before.state:
-                moved = time.monotonic()
-            elif patience_s is not None and time.monotonic() - moved > patience_s:
-                raise CommandFailed(f"The worker has not gone on with import {import_id} for {patience_s:g} s.")
+    def stored(self, name: str, count: int, total: int | None) -> None:
+        self._tell(f"{safe(name)}: storing, {f'{count / total:.0%}' if total else f'{count:,} bytes'}")
+
+    def show(self, job: ImportJob) -> None:
+        done = f"{job.bytes_done / job.bytes_total:.0%}" if job.bytes_total else ""
+        self._tell(f"{_name(job)}: {', '.join(filter(None, [done, *_figures(job).values()]))}")
+
+    def _tell(self, line: str) -> None:
+        if time.monotonic() - self._told_at >= self._every_s:
+            self._console.print(line, soft_wrap=True)
+            self._told_at = time.monotonic()
 
 
-def summary(job: "ImportJob") -> str:
-    """One sentence of an import that has finished."""
-    tally = job.tally
-    counts = {"updated": tally.updated, "unchanged": tally.unchanged, "skipped": tally.skipped, "failed": tally.failed}
-    told = [f"{tally.created:,} created", *(f"{count:,} {name}" for name, count in counts.items() if count)]
-    taken = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
-    return f"{job.file_name or job.kind}: {tally.rows_read:,} rows read, {', '.join(told)}, in {taken:.1f} s"
+_NOTHING: dict[str, Any] = {"rows": "", "rate": "", "failed": "", "left": ""}
 
 
-async def first_errors(byline: "UseCases", job: "ImportJob", *, actor: "Actor") -> Table:
-    """The rows that failed first, in a table."""
-    table = Table(
-        title=f"The first of {job.tally.failed:,} rows that failed" if job.tally.failed > ERRORS_SHOWN else None
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]}"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("[red]{task.fields[failed]}"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
     )
-    table.add_column("Line", justify="right")
-    table.add_column("Field")
-    table.add_column("Code")
-    table.add_column("What is wrong", overflow="fold")
-    for _, error in await byline.list_import_errors(job.id, after=0, limit=ERRORS_SHOWN, actor=actor):
-        table.add_row(str(error.line), escape(error.field or ""), error.code, escape(error.message))
-    return table
+
+
+def _name(job: ImportJob) -> str:
+    name = safe(job.file_name or str(job.kind))
+    if job.options.dry_run:
+        name = f"{name}, dry run"
+    return name if job.state is ImportState.RUNNING or job.succeeded else f"{name} ({job.state})"
+
+
+def _figures(job: ImportJob) -> dict[str, Any]:
+    left = None if job.is_finished else job.seconds_left
+    return {
+        "rows": f"{job.tally.rows_read:,} rows",
+        "rate": "" if job.rows_per_s is None else f"{job.rows_per_s:,.0f}/s",
+        "failed": f"{job.tally.failed:,} failed" if job.tally.failed else "",
+        "left": "" if left is None else f"{timedelta(seconds=round(left))} left",
+    }

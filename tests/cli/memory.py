@@ -1,12 +1,17 @@
 """The command line over memory adapters, in this process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from typer.testing import CliRunner, Result
 
+from application.ports.repositories import ImportQuery
 from application.use_cases import UseCases
+from domain.ids import ImportId
+from domain.imports import ImportJob
 from infrastructure.container import Container, MemoryAdapters, running
 from infrastructure.settings import Settings
 from interfaces.cli.main import Adapters, app
@@ -41,3 +46,19 @@ class Byline(Adapters):
         made = self("create-admin", "--email", "root@example.com", "--password-stdin", stdin=PASSWORD)
         assert made.exit_code == 0, made.output
         return self
+
+    def jobs(self) -> list[ImportJob]:
+        """All imports, newest first."""
+
+        async def look() -> list[ImportJob]:
+            async with self.adapters.store().begin() as work:
+                return await work.imports.newest(ImportQuery(limit=1_000))
+
+        return asyncio.run(look())
+
+    def job(self, import_id: ImportId | None = None) -> ImportJob:
+        """The newest import, or that of the id."""
+        return next(job for job in self.jobs() if import_id in (None, job.id))
+
+    def stored_files(self) -> list[str]:
+        return asyncio.run(self.adapters.blobs().older_than(datetime.max.replace(tzinfo=UTC)))

@@ -21,7 +21,7 @@ def help_of(*command: str) -> str:
 def test_every_command_is_listed_and_only_those_for_people() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*) ", help_of(), re.MULTILINE)
 
-    assert listed == ["up", "serve", "worker", "import", "create-admin", "doctor", "migrate"]
+    assert listed == ["up", "serve", "worker", "import", "create-admin", "doctor", "migrate", "imports"]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,14 @@ def test_every_command_is_listed_and_only_those_for_people() -> None:
         ("up", "BYLINE_PORT=9000 BYLINE_SAMPLE=false byline up", "0 stopped as asked, 1 could not start"),
         ("serve", "BYLINE_API_PROCESSES=4", "0 stopped as asked, 1 could not start"),
         ("worker", "byline worker", "0 stopped as asked, 1 could not start"),
-        ("import", "byline import archive.ndjson --kind posts", "0 no row failed, 3 some did"),
+        ("import", "byline import users.csv", "0 no row failed, 3 some did"),
+        ("import", "byline import wordpress.xml --create-authors --dry-run", "1 the import failed or was cancelled"),
+        ("imports list", "byline imports list --state failed --kind posts", "0 told, 1 not"),
+        ("imports show", "byline imports show last", "0 told, whatever became of the import"),
+        ("imports errors", "byline imports errors ID --output failed.csv", "0 told, be there any or none"),
+        ("imports cancel", "byline imports cancel last", "0 it is cancelled, or stops after the rows at hand"),
+        ("imports resume", "byline imports resume ID --detach", "0 no row failed, 3 some did"),
+        ("imports retry", "byline imports retry ID --create-authors", "0 no row failed, 3 some did"),
         ("create-admin", "byline create-admin --email ada@example.com --promote", "0 made, 1 refused"),
         ("doctor", "byline doctor --json", "0 nothing is wrong, 1 something is"),
         ("migrate upgrade", "byline migrate upgrade", "0 done, 1 not reached"),
