@@ -68,6 +68,7 @@ class Text:
             return
         while self._to < offset and (block := self.block()):
             if self._to > offset:
+                self._stored_to = self.stored(offset)
                 self._next = block[len(block) - (self._to - offset) :]
                 self._to = offset
 
