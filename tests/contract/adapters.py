@@ -1,9 +1,11 @@
 """What both families of adapters are tested through."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from application.pages import Pages
+from application.ports.repositories import ImportedPost, PackedPosts, PackPosts
 from application.ports.services import Actors
 from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.accounts import Account
@@ -12,7 +14,8 @@ from domain.imports import ImportJob
 from domain.posts import Post
 from domain.sessions import RefreshToken, Session
 from domain.users import User
-from tests.builders import a_job, imported
+from infrastructure.database.post_copy import pack_posts
+from tests.builders import NOON, a_job, imported
 from tests.contract.looks import Seen
 
 Kept = User | Account | Post | Seen | Session | RefreshToken | ImportJob | Message
@@ -23,6 +26,7 @@ class Adapters:
     """`make_entry` writes an entry of money into the account, past all ports."""
 
     begin: BeginWork
+    pack: PackPosts
     pages: Pages
     actors: Actors
     checked_out: Callable[[], int]
@@ -79,4 +83,9 @@ async def add(work: UnitOfWork, one: Kept) -> None:
 async def import_post(work: UnitOfWork, seen: Seen) -> None:
     """With the views it has."""
     post = seen.post
-    await work.posts.add_many([imported(post, seen.views)], origin=a_job().id, at=post.created_at)
+    await work.posts.add_many(packed([imported(post, seen.views)], at=post.created_at))
+
+
+def packed(posts: Sequence[ImportedPost], *, origin: ImportId | None = None, at: datetime = NOON) -> PackedPosts:
+    """For either family: the one in memory takes posts as they are."""
+    return pack_posts(posts, origin=origin or a_job().id, at=at)

@@ -9,9 +9,11 @@ import pytest
 from domain.accounts import Account
 from domain.imports import ImportJob
 from domain.users import User
+from infrastructure.database import post_copy as database_posts
 from infrastructure.database.actors import SqlActors
 from infrastructure.database.database import Database, service_database
 from infrastructure.database.pages import SqlPages
+from infrastructure.memory import posts as memory_posts
 from infrastructure.memory.actors import MemoryActors
 from infrastructure.memory.pages import MemoryPages
 from infrastructure.memory.store import MemoryStore
@@ -36,7 +38,9 @@ def memory_adapters() -> Adapters:
     async def make_entry(account: Account) -> None:
         store.tables.entries.rows[account.id] = 1
 
-    return Adapters(store.begin, MemoryPages(store), MemoryActors(store), store.checked_out, make_entry)
+    return Adapters(
+        store.begin, memory_posts.pack_posts, MemoryPages(store), MemoryActors(store), store.checked_out, make_entry
+    )
 
 
 @pytest.fixture
@@ -54,7 +58,14 @@ def database_adapters(database: Database, database_url: str) -> Adapters:
         finally:
             await connection.close()
 
-    return Adapters(database.begin, SqlPages(database), SqlActors(database), database.checked_out, make_entry)
+    return Adapters(
+        database.begin,
+        database_posts.pack_posts,
+        SqlPages(database),
+        SqlActors(database),
+        database.checked_out,
+        make_entry,
+    )
 
 
 @pytest.fixture(params=["memory", pytest.param("database", marks=pytest.mark.servers)])

@@ -26,7 +26,7 @@ from tests.builders import (
     an_actor,
     imported,
 )
-from tests.contract.adapters import Adapters
+from tests.contract.adapters import Adapters, packed
 from tests.contract.looks import decoded
 
 Step = Callable[[UnitOfWork], Awaitable[object]]
@@ -121,7 +121,7 @@ class Script:
         ]
         self.posts += [post for post, _ in added]
         rows = [imported(post, views) for post, views in added]
-        return lambda work: work.posts.add_many(rows, origin=self.job.id, at=NOON)
+        return lambda work: work.posts.add_many(packed(rows, origin=self.job.id))
 
     def save_posts(self) -> Step:
         posts = [

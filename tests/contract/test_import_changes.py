@@ -69,9 +69,10 @@ async def test_a_cancel_while_a_chunk_is_written_survives_its_progress(adapters:
     assert await adapters.job(job.id) == replace(advanced, state=ImportState.CANCELLING, revision=4)
 
     async with adapters.begin() as work:
-        await work.imports.hold(claimed)
+        held = await work.imports.hold(claimed)
+        assert held == await work.imports.get(job.id)
         await work.imports.renew(claimed, until=EXPIRED)
-        await work.imports.save((await work.imports.get(job.id)).stopped(at=NOON + SECOND))
+        await work.imports.save(held.stopped(at=NOON + SECOND))
         await work.commit()
     stopped = await adapters.job(job.id)
     assert (stopped.state, stopped.finished_at, stopped.lease_until) == (ImportState.CANCELLED, NOON + SECOND, None)

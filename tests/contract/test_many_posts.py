@@ -11,7 +11,7 @@ from domain.errors import BylineError, ExternalIdTaken, SlugTaken, UserHasPosts,
 from domain.posts import VIEWS_MAX, ContentFormat, PostStatus, PostType, Slug
 from domain.users import User
 from tests.builders import NOON, SECOND, a_job, a_post, a_user, a_writing, imported
-from tests.contract.adapters import Adapters
+from tests.contract.adapters import Adapters, packed
 from tests.contract.test_posts import a_full_post
 from tests.contract.texts import NASTY
 
@@ -26,7 +26,7 @@ async def test_many_posts_are_added_with_views_and_origin(adapters: Adapters, an
     await adapters.keep(known)
     async with adapters.begin() as work:
         rows = [imported(full, VIEWS_MAX), imported(plain), imported(empty, 1)]
-        await work.posts.add_many(rows, origin=job.id, at=at)
+        await work.posts.add_many(adapters.pack(rows, origin=job.id, at=at))
         await work.commit()
 
     for post in (full, plain, empty):
@@ -53,7 +53,7 @@ async def test_many_posts_are_added_with_views_and_origin(adapters: Adapters, an
 async def test_thousands_of_posts_are_added_at_once(adapters: Adapters, ann: User) -> None:
     posts = [a_post(author=ann.id, writing=a_writing(content=f"{number} " * 100)) for number in range(2_000)]
     async with adapters.begin() as work:
-        await work.posts.add_many([imported(post) for post in posts], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(post) for post in posts]))
         await work.commit()
     async with adapters.begin() as work:
         assert await work.posts.lock_many([post.id for post in posts]) == sorted(posts, key=lambda post: post.id)
@@ -75,7 +75,7 @@ async def test_of_many_posts_none_is_added_where_one_is_taken(
     added = [fine, alike] if is_stored else [fine, first, alike]
     async with adapters.begin() as work:
         with pytest.raises(refusal):
-            await work.posts.add_many([imported(post) for post in added], origin=a_job().id, at=NOON)
+            await work.posts.add_many(packed([imported(post) for post in added]))
     async with adapters.begin() as work:
         assert await work.posts.slugs_taken(["fine"]) == set()
 
@@ -85,7 +85,7 @@ async def test_many_posts_of_nobody_are_refused(adapters: Adapters, ann: User) -
     rows = [imported(a_post(author=ann.id)), imported(a_post(author=nobody.id))]
     async with adapters.begin() as work:
         with pytest.raises(UserNotFound, match=str(nobody.id)):
-            await work.posts.add_many(rows, origin=a_job().id, at=NOON)
+            await work.posts.add_many(packed(rows))
         with pytest.raises(RuntimeError):
             await work.commit()
 
@@ -96,7 +96,7 @@ async def test_who_is_being_deleted_cannot_be_imported_for(adapters: Adapters, a
 
     async def import_it() -> None:
         async with adapters.begin() as work:
-            await work.posts.add_many([imported(post)], origin=a_job().id, at=NOON)
+            await work.posts.add_many(packed([imported(post)]))
             await work.commit()
 
     async with adapters.begin() as work:
@@ -122,7 +122,7 @@ async def test_who_is_imported_for_cannot_be_deleted_meanwhile(adapters: Adapter
             await work.commit()
 
     async with adapters.begin() as work:
-        await work.posts.add_many([imported(a_post(author=ann.id), 3)], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(a_post(author=ann.id), 3)]))
         waiting = asyncio.create_task(delete())
         for _ in range(5):
             await work.posts.slugs_taken(["any"])
@@ -137,7 +137,7 @@ async def test_a_locked_author_can_still_be_imported_for(adapters: Adapters, ann
     async with adapters.begin() as work:
         await work.users.save(await work.users.lock(ann.id))
         async with adapters.begin() as beside:
-            await beside.posts.add_many([imported(post)], origin=a_job().id, at=NOON)
+            await beside.posts.add_many(packed([imported(post)]))
             await beside.commit()
         await work.commit()
     assert await adapters.post(post.id) == post
@@ -147,7 +147,7 @@ async def test_what_follows_imported_posts_in_their_transaction_is_checked_as_ev
     adapters: Adapters, ann: User
 ) -> None:
     async with adapters.begin() as work:
-        await work.posts.add_many([imported(a_post(author=ann.id), 3)], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(a_post(author=ann.id), 3)]))
         with pytest.raises(UserNotFound):
             await work.posts.add(a_post())
 
@@ -155,7 +155,7 @@ async def test_what_follows_imported_posts_in_their_transaction_is_checked_as_ev
 async def test_a_saved_post_keeps_its_origin(adapters: Adapters, ann: User) -> None:
     job, post = a_job(), a_post(author=ann.id, slug="one")
     async with adapters.begin() as work:
-        await work.posts.add_many([imported(post)], origin=job.id, at=NOON)
+        await work.posts.add_many(packed([imported(post)], origin=job.id))
         await work.posts.save(post)
         await work.posts.save_many([post])
         assert await work.posts.stored_by_slug(["one"]) == {"one": Stored(post.id, job.id)}
@@ -245,6 +245,6 @@ async def test_codes_are_kept_apart(
     writing = a_writing(content_format=content_format, type=post_type)
     post = a_post(author=ann.id, writing=writing, status=status)
     async with adapters.begin() as work:
-        await work.posts.add_many([imported(post)], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(post)]))
         await work.commit()
     assert await adapters.post(post.id) == post

@@ -10,7 +10,7 @@ from domain.imports import RowError
 from domain.posts import Slug
 from domain.users import User
 from tests.builders import NOON, a_job, a_message, a_post, a_profile, a_session, a_token, a_user, an_account, imported
-from tests.contract.adapters import Adapters, add
+from tests.contract.adapters import Adapters, add, packed
 
 
 class Interruption(Exception):
@@ -28,7 +28,7 @@ async def test_nothing_of_a_rehearsal_is_committed_and_all_around_it_is(adapters
         async with work.rehearsal():
             for one in (rehearsed, an_account(rehearsed), session, a_token(session), a_job(), a_message()):
                 await add(work, one)
-            await work.posts.add_many([imported(post, 3)], origin=job.id, at=NOON)
+            await work.posts.add_many(packed([imported(post, 3)], origin=job.id))
             await work.posts.save_many([replace(kept, slug=Slug("rehearsed"), author_id=rehearsed.id)])
             await work.users.save_profiles([replace(ann, profile=a_profile(bio="Rehearsed."))])
             await work.imports.add_errors(job.id, [RowError(1, None, "bad_row", "No.", None)])
@@ -59,8 +59,8 @@ async def test_what_was_rehearsed_can_be_done(adapters: Adapters, ann: User) -> 
     async with adapters.begin() as work:
         for _ in range(2):
             async with work.rehearsal():
-                await work.posts.add_many([imported(post, 3)], origin=a_job().id, at=NOON)
-        await work.posts.add_many([imported(post, 3)], origin=a_job().id, at=NOON)
+                await work.posts.add_many(packed([imported(post, 3)]))
+        await work.posts.add_many(packed([imported(post, 3)]))
         await work.commit()
     assert await adapters.post(post.id) == post
 
@@ -73,14 +73,14 @@ async def test_a_refusal_within_a_rehearsal_ends_it_alone(adapters: Adapters, an
         for rows in ([fine, a_post(author=ann.id, slug="taken")], [fine, a_post()]):
             try:
                 async with work.rehearsal():
-                    await work.posts.add_many([imported(post) for post in rows], origin=a_job().id, at=NOON)
+                    await work.posts.add_many(packed([imported(post) for post in rows]))
             except BylineError as error:
                 refused.append(type(error))
         with pytest.raises(UsernameTaken):
             async with work.rehearsal():
                 await work.users.add(a_user("ann"))
         await work.users.add(user)
-        await work.posts.add_many([imported(fine)], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(fine)]))
         await work.commit()
     assert refused == [SlugTaken, UserNotFound]
     assert await adapters.post(fine.id) == fine
@@ -129,6 +129,6 @@ async def test_what_is_checked_after_imported_posts_are_rehearsed_is_checked_as_
 ) -> None:
     async with adapters.begin() as work:
         async with work.rehearsal():
-            await work.posts.add_many([imported(a_post(author=ann.id))], origin=a_job().id, at=NOON)
+            await work.posts.add_many(packed([imported(a_post(author=ann.id))]))
         with pytest.raises(UserNotFound):
             await work.posts.add(a_post())

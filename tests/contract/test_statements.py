@@ -15,7 +15,7 @@ from application.ports.repositories import (
 from application.ports.work import Outbox, UnitOfWork
 from domain.imports import RowError
 from tests.builders import NOON, a_job, a_message, a_post, a_session, a_token, a_user, an_account, imported
-from tests.contract.adapters import Adapters
+from tests.contract.adapters import Adapters, packed
 
 USER, POST, JOB, MESSAGE = a_user(), a_post(), a_job(), a_message()
 SESSION, ACCOUNT = a_session(USER), an_account(USER)
@@ -44,7 +44,7 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "posts.stored_by_external_id": lambda work: work.posts.stored_by_external_id([("blog", "1")]),
     "posts.lock_many": lambda work: work.posts.lock_many([POST.id]),
     "posts.save_many": lambda work: work.posts.save_many([POST]),
-    "posts.add_many": lambda work: work.posts.add_many([imported(POST)], origin=JOB.id, at=NOON),
+    "posts.add_many": lambda work: work.posts.add_many(packed([imported(POST)], origin=JOB.id)),
     "accounts.add": lambda work: work.accounts.add(ACCOUNT),
     "accounts.get_of": lambda work: work.accounts.get_of(USER.id),
     "accounts.has_history": lambda work: work.accounts.has_history(USER.id),

@@ -18,30 +18,34 @@ LEASE = timedelta(seconds=10)
 
 WORKER = """
 import asyncio, os, signal, sys
+from dataclasses import replace
 from domain.ids import ImportId, UserId
 from infrastructure.database.database import import_database
 from infrastructure.settings import Settings
-from tests.builders import NOON, a_post, imported
+from infrastructure.database.post_copy import pack_posts
+from tests.builders import NOON, a_post, a_writing, imported
 from uuid import UUID
 
 url, job_id, author_id = sys.argv[1:]
 
-class Freezing(str):
-    def encode(self):
+class Freezing(tuple):
+    def __iter__(self):
+        pieces = super().__iter__()
+        yield from (next(pieces) for _ in range(len(self) - 2))
         os.kill(os.getpid(), signal.SIGSTOP)
-        return super().encode()
+        yield from pieces
 
-posts = [imported(a_post(slug=f"frozen-{number}", author=UserId(UUID(author_id)))) for number in range(10_000)]
-posts[9_000].content = Freezing("Words.")
-for post in posts[:9_000]:
-    post.content = "Words. " * 100
+writing = a_writing(content="Words. " * 100)
+author = UserId(UUID(author_id))
+posts = [imported(a_post(slug=f"frozen-{number}", author=author, writing=writing)) for number in range(10_000)]
 
 async def main():
     database = import_database(Settings.model_validate({"database_url": url}))
     async with database.begin() as work:
         job = await work.imports.get(ImportId(UUID(job_id)))
         await work.imports.hold(job)
-        await work.posts.add_many(posts, origin=job.id, at=NOON)
+        packed = pack_posts(posts, origin=job.id, at=NOON)
+        await work.posts.add_many(replace(packed, encoded=Freezing(packed.encoded)))
         await work.commit()
 
 asyncio.run(main())

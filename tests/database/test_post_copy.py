@@ -12,7 +12,8 @@ from domain.errors import BylineError, SlugTaken, UserNotFound
 from domain.posts import Post
 from domain.users import User
 from infrastructure.database.database import Database
-from tests.builders import NOON, a_job, a_post, a_user, a_writing, imported
+from tests.builders import a_post, a_user, a_writing, imported
+from tests.contract.adapters import packed
 from tests.database.conftest import MakeDatabase
 from tests.database.inside import transaction_of
 
@@ -36,7 +37,7 @@ async def privileged(outside: Any) -> None:
 
 
 async def add(work: UnitOfWork, *posts: Post) -> None:
-    await work.posts.add_many([imported(post, 3) for post in posts], origin=a_job().id, at=NOON)
+    await work.posts.add_many(packed([imported(post, 3) for post in posts]))
 
 
 async def shown(work: UnitOfWork, setting: str) -> str:
@@ -141,7 +142,7 @@ async def test_codes_that_no_table_allows_are_not_copied(database: Database, ann
     row = replace(imported(a_post(author=ann.id)), status="secret")  # type: ignore[arg-type]  # on purpose
     async with database.begin() as work:
         with pytest.raises(Exception, match="ck_posts_status"):
-            await work.posts.add_many([row], origin=a_job().id, at=NOON)
+            await work.posts.add_many(packed([row]))
 
 
 async def test_long_posts_go_in_pieces_and_none_goes_as_nothing(database: Database, ann: User) -> None:

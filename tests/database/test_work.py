@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from application.ports.work import Isolation
 from domain.errors import Busy, PostNotFound, Unavailable
 from infrastructure.database.database import Database
-from tests.builders import NOON, a_job, a_post, a_profile, a_user, an_account, imported
+from tests.builders import a_job, a_post, a_profile, a_user, an_account, imported
+from tests.contract.adapters import packed
 from tests.database.conftest import MakeDatabase
 from tests.database.inside import transaction_of
 from tests.database.waiting import no_transaction_open
@@ -29,7 +30,7 @@ async def test_a_copy_that_comes_first_is_part_of_the_transaction(database: Data
         await work.users.add(user)
         await work.commit()
     async with database.begin() as work:
-        await work.posts.add_many([imported(a_post(author=user.id), 3)], origin=a_job().id, at=NOON)
+        await work.posts.add_many(packed([imported(a_post(author=user.id), 3)]))
     async with database.begin() as work:
         assert not await work.posts.exist_by_author(user.id)
         with pytest.raises(PostNotFound):
@@ -48,7 +49,7 @@ async def test_a_copy_that_is_cancelled_leaves_a_connection_that_works(
         async with database.begin() as work:
             await work.users.add(user)
             async with work.rehearsal() if is_rehearsed else nullcontext():
-                await work.posts.add_many(posts, origin=a_job().id, at=NOON)
+                await work.posts.add_many(packed(posts))
             await work.commit()
 
     for steps in range(0, 60, 3):
