@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
@@ -30,5 +31,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--uploads", type=int, default=latency.UPLOADS, help="of latency (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=15, help="of reads, each time (default: %(default)s)")
     asked = parser.parse_args(arguments)
-    for part in asked.part or PARTS:
-        asyncio.run(PARTS[part](asked))
+    try:
+        for part in asked.part or PARTS:
+            asyncio.run(PARTS[part](asked))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -11,13 +11,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from application.ports.services import Blob
-from benchmarks.imports.cpu import PostgresCpu, children_seconds, process_seconds, thread_seconds
+from benchmarks.imports.cpu import MachineCpu, PostgresCpu, children_seconds, loop_seconds
 from benchmarks.imports.sampled import functions
 from benchmarks.imports.stage import CHECKOUT, Stage
+from benchmarks.load import cpu_seconds
 from domain.imports import ImportFormat
 
 LOOP: Final = "of it the event loop"
-THREAD: Final = "of it the reading thread"
+REST: Final = "of it its other threads"
 _BACKEND_ENDS_S: Final = 0.3
 """A moment after its client; only then is all of its CPU told."""
 _COLUMNS: Final = """
@@ -28,11 +29,12 @@ _COLUMNS: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`cpu` is in seconds, by whose it was."""
+    """`cpu` is in seconds, by whose it was; `others` is the share of the machine that strangers had meanwhile."""
 
     rows: int
     seconds: float
     cpu: Mapping[str, float]
+    others: float
 
     @property
     def rows_per_s(self) -> float:
@@ -58,29 +60,23 @@ class Ours:
         """Seconds of the worker's CPU for each function, the most first, of a run that is looked at."""
         file = self.stage.folder / "functions"
         run = await self._run("benchmarks.imports.sampled", str(file))
-        return functions(file, loop_s=run.cpu[LOOP], other_s=run.cpu[THREAD])
+        return functions(file, loop_s=run.cpu[LOOP], other_s=run.cpu[REST])
 
     async def _run(self, *module: str) -> Run:
         async with self.stage.worker(*module) as worker:
-            before, threads_before = PostgresCpu.now(self.stage.postmaster), thread_seconds(worker)
-            python_before = process_seconds(worker)
+            machine, postgres = MachineCpu.now(), PostgresCpu.now(self.stage.postmaster)
+            python, loop = cpu_seconds(worker), loop_seconds(worker)
             job = await self.stage.finished(await self.stage.start(self.blob, self.form), rows=self.rows)
-            threads = thread_seconds(worker)
-            spent = PostgresCpu.now(self.stage.postmaster) - before
-            loop = threads[worker] - threads_before[worker]
-            python = process_seconds(worker) - python_before
+            python, loop = cpu_seconds(worker) - python, loop_seconds(worker) - loop
+            postgres = PostgresCpu.now(self.stage.postmaster) - postgres
+            others = machine.share_of_others(python + postgres.backends + postgres.others)
         if job.started_at is None or job.finished_at is None:
             raise RuntimeError("The import has no times.")
         return Run(
             self.rows,
             (job.finished_at - job.started_at).total_seconds(),
-            {
-                "worker": python,
-                LOOP: loop,
-                THREAD: python - loop,
-                "PostgreSQL's backends": spent.backends,
-                "PostgreSQL's others": spent.others,
-            },
+            {"worker": python, LOOP: loop, REST: python - loop, **postgres.told()},
+            others,
         )
 
 
@@ -138,7 +134,7 @@ class Tutorial:
 
 async def _timed_process(stage: Stage, name: str, *command: str, rows: int, environment: Mapping[str, str]) -> Run:
     """It may print the seconds that it took, which are less than those of its whole life."""
-    before, own_before = PostgresCpu.now(stage.postmaster), children_seconds()
+    machine, postgres, children = MachineCpu.now(), PostgresCpu.now(stage.postmaster), children_seconds()
     loop = asyncio.get_running_loop()
     began = loop.time()
     process = await asyncio.create_subprocess_exec(
@@ -149,13 +145,10 @@ async def _timed_process(stage: Stage, name: str, *command: str, rows: int, envi
     if process.returncode:
         raise RuntimeError(f"{command[0]} failed.")
     await asyncio.sleep(_BACKEND_ENDS_S)
-    spent = PostgresCpu.now(stage.postmaster) - before
+    children = children_seconds() - children
+    postgres = PostgresCpu.now(stage.postmaster) - postgres
+    others = machine.share_of_others(children + postgres.backends + postgres.others)
     written = await stage.connection.fetchval("SELECT count(*) FROM posts")
     if written != rows:
         raise RuntimeError(f"{command[0]} wrote {written} rows of {rows}.")
-    cpu = {
-        name: children_seconds() - own_before,
-        "PostgreSQL's backends": spent.backends,
-        "PostgreSQL's others": spent.others,
-    }
-    return Run(rows, float(printed) if printed else seconds, cpu)
+    return Run(rows, float(printed) if printed else seconds, {name: children, **postgres.told()}, others)

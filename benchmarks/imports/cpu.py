@@ -32,14 +32,32 @@ class PostgresCpu:
     def __sub__(self, earlier: "PostgresCpu") -> "PostgresCpu":
         return PostgresCpu(self.backends - earlier.backends, self.others - earlier.others)
 
+    def told(self) -> dict[str, float]:
+        return {"PostgreSQL's backends": self.backends, "PostgreSQL's others": self.others}
 
-def process_seconds(pid: int) -> float:
-    return _seconds(psutil.Process(pid))
+
+def loop_seconds(pid: int) -> float:
+    """Of the thread that has the process's number, which runs the event loop."""
+    return sum(own.user_time + own.system_time for own in psutil.Process(pid).threads() if own.id == pid)
 
 
-def thread_seconds(pid: int) -> dict[int, float]:
-    """By thread; the one with the process's number runs the event loop."""
-    return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process(pid).threads()}
+@dataclass(frozen=True, slots=True)
+class MachineCpu:
+    """Seconds so far of all cores: at work for anybody, and in all."""
+
+    busy: float
+    total: float
+
+    @classmethod
+    def now(cls) -> "MachineCpu":
+        times = psutil.cpu_times()
+        total = float(sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+        return cls(total - times.idle - getattr(times, "iowait", 0.0), total)
+
+    def share_of_others(self, own: float) -> float:
+        """Of the machine since then, beside `own` seconds."""
+        since = MachineCpu.now()
+        return max(since.busy - self.busy - own, 0.0) / (since.total - self.total)
 
 
 def children_seconds() -> float:

@@ -29,9 +29,10 @@ class Peak:
     rss: float = 0.0
 
     def look(self, process: psutil.Process) -> None:
-        told = process.memory_full_info()
-        self.pss = max(self.pss, told.pss / _MIB)
-        self.rss = max(self.rss, told.rss / _MIB)
+        """With all below it."""
+        told = [one.memory_full_info() for one in (process, *process.children(recursive=True))]
+        self.pss = max(self.pss, sum(one.pss for one in told) / _MIB)
+        self.rss = max(self.rss, sum(one.rss for one in told) / _MIB)
 
 
 async def measure(sizes: Sequence[int]) -> None:

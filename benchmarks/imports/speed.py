@@ -5,7 +5,7 @@ the order turns from round to round.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ WANTED: Final[Mapping[tuple[ImportFormat, str], float]] = {
 }
 """At least this many rows of ours for each of the rival's."""
 
+_QUIET: Final = 0.05
 _FUNCTIONS: Final = 40
 _ADD_ALL_SHARE: Final = 20
 """Of the rows add_all gets one in so many: it would take minutes. On a smaller table it is faster, if anything."""
@@ -59,7 +60,7 @@ async def compare(plan: Plan) -> None:
         if Copy.can_run():
             contestants[COPY] = await Copy.of_what_is_there(place, place.folder / "posts.copy")
         else:
-            print("There is no psql here: without its \\copy.")
+            print("There is no psql here, and the embedded PostgreSQL brings none: without its \\copy.")
         if not plan.profile and plan.form is ImportFormat.NDJSON:
             contestants[BULK] = Tutorial(place, "bulk", file, plan.rows)
             contestants[ADD_ALL] = Tutorial(place, "add_all", file, max(plan.rows // _ADD_ALL_SHARE, 1))
@@ -68,8 +69,9 @@ async def compare(plan: Plan) -> None:
             for name in list(contestants)[:: -1 if number % 2 else 1]:
                 await place.empty()
                 runs[name].append(await contestants[name]())
-            told = ", ".join(f"{name} {runs[name][-1].rows_per_s:,.0f}" for name in contestants)
-            print(f"  round {number + 1}: {told}", flush=True)
+            last = {name: runs[name][-1] for name in contestants}
+            told = ", ".join(f"{name} {run.rows_per_s:,.0f}" for name, run in last.items())
+            print(f"  round {number + 1}: {told}{_strangers(last.values())}", flush=True)
         sampled = []
         if plan.profile:
             await place.empty()
@@ -80,6 +82,13 @@ async def compare(plan: Plan) -> None:
         print("µs a row of the worker's CPU by function, C being its caller's, of a run that was looked at every 3 ms")
         for seconds, where in sampled[:_FUNCTIONS]:
             print(f"  {seconds / plan.rows * 1e6:8.2f}  {where}")
+
+
+def _strangers(runs: Iterable[Run]) -> str:
+    shares = [run.others for run in runs]
+    if max(shares) < _QUIET:
+        return ""
+    return f" (NOT QUIET: strangers had {min(shares):.0%} to {max(shares):.0%} of the machine)"
 
 
 def _tell_speeds(form: ImportFormat, runs: Mapping[str, Sequence[Run]]) -> None:
