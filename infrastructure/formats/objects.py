@@ -160,12 +160,12 @@ class Objects:
         for name, value in row.items():
             if isinstance(value, str) and value.endswith(CUT):
                 return RowProblem(name, _CUT_OFF.code, _CUT_OFF.message), row
-        if row and all(isinstance(value, str) for value in row.values()):
+        if row and all(value is None or isinstance(value, str) for value in row.values()):
             return self._read_cells(row)
         return self._read_values(row)
 
-    def _read_cells(self, row: Mapping[str, str]) -> Read:
-        """A row whose values are texts, all of them, came of a CSV: an empty one is absent."""
+    def _read_cells(self, row: Mapping[str, str | None]) -> Read:
+        """A row that has texts alone came of a CSV, or may have: an empty one is absent."""
         try:
             values = self._renamed(row)
         except InvalidValue as error:
@@ -173,7 +173,7 @@ class Objects:
         for name in values:
             if name not in field_names(self._kind):
                 return self._unknown(name), values
-        return Cells(self._kind, list(values)).row(list(values.values())), values
+        return Cells(self._kind, list(values)).row([value or "" for value in values.values()]), values
 
     def _read_values(self, values: dict[str, Any]) -> Read:
         try:

@@ -26,9 +26,9 @@ _SHOWN = 60
 _WXR = re.compile(rb"https?://wordpress\.org/export/")
 _ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*)")
 _STACK_EXCHANGE_OTHERS = frozenset({"badges", "comments", "posthistory", "postlinks", "tags", "users", "votes"})
+_BEFORE_ROOT = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _GHOST = re.compile(
-    rb'\s*\{\s*"db"\s*:\s*\[|\s*\{\s*"(?:meta|data)"\s*:\s*\{(?=.{0,4096}?"(?:exported_on|posts_meta|posts)"\s*:)',
-    re.DOTALL,
+    rb'\{\s*(?:"db"\s*:\s*\[\s*\{\s*"(?:meta|data)"|(?:"meta"\s*:\s*\{[^{}]*\}\s*,\s*)?"data"\s*:\s*\{)'
 )
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -59,8 +59,6 @@ def recognise(file: BinaryIO, *, file_name: str | None, limits: ReadLimits) -> I
     if text.is_compressed:
         while text.offset <= RATIO_FROM_BYTES and text.block():
             pass
-    if text.damage is not None and not text.head:
-        raise InvalidValue("file", text.damage.message, code=text.damage.code)
     _refuse_others(text.sample)
     head = text.head
     begin = head.lstrip()
@@ -69,6 +67,8 @@ def recognise(file: BinaryIO, *, file_name: str | None, limits: ReadLimits) -> I
     if begin.startswith(b"["):
         return ImportFormat.JSON
     found = _json(begin) if begin.startswith(b"{") else _csv(head)
+    if found is None and text.damage is not None:
+        raise InvalidValue("file", text.damage.message, code=text.damage.code)
     found = found or ImportFormat.of_file_name(file_name)
     if found is None:
         raise _unknown(f"it begins with {_shown(head)}" if begin else "it is empty")
@@ -88,7 +88,7 @@ def _refuse_others(sample: bytes) -> None:
 
 def _xml(head: bytes) -> ImportFormat:
     """Raises InvalidValue."""
-    found = _ROOT.search(head)
+    found = _ROOT.search(_BEFORE_ROOT.sub(b"", head))
     root = found[1].decode().lower() if found else ""
     if root == "rss" and _WXR.search(head):
         return ImportFormat.WXR
