@@ -176,15 +176,23 @@ def test_no_damage_is_an_error_of_ours(file: bytes) -> None:
     assert_damage_is_told(read_ghost, file)
 
 
-def test_no_text_of_the_posts_is_kept() -> None:
-    def peak(number: int) -> int:
-        file = io.BytesIO(an_export(*({"uuid": f"{n:032}", "html": "x" * 20_000} for n in range(number))))
-        tracemalloc.start()
-        try:
-            for _ in read_ghost(file, FileShape(ImportKind.POSTS, ReadLimits(100_000)), start=Checkpoint()):
-                pass
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+def peak_bytes(file: bytes, limit: int) -> int:
+    tracemalloc.start()
+    try:
+        for _ in read_ghost(io.BytesIO(file), FileShape(ImportKind.POSTS, ReadLimits(limit)), start=Checkpoint()):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
-    assert peak(1_000) < peak(50) * 2 + 500_000
+
+def test_no_text_of_the_posts_is_kept() -> None:
+    few, many = (
+        an_export(*({"uuid": f"{n:032}", "html": "x" * 20_000} for n in range(number))) for number in (50, 1_000)
+    )
+    assert peak_bytes(many, 100_000) < peak_bytes(few, 100_000) * 2 + 500_000
+
+
+def test_nothing_is_kept_of_what_a_post_has_beyond_the_limit() -> None:
+    small, large = (an_export({f"field{n}": "x" * 1_000 for n in range(number)}) for number in (100, 5_000))
+    assert peak_bytes(large, 50_000) < peak_bytes(small, 50_000) * 2 + 500_000

@@ -158,6 +158,8 @@ def test_damage_of_the_stored_file_is_told_as_such() -> None:
         (b"text", "bad_xml"),
         (b"<html><posts/></html>", "wrong_format"),
         (b'<?xml version="1.0" encoding="unheard-of"?><posts/>', "bad_encoding"),
+        (b'<?xml version="1.0" encoding="iso-8859-99"?><posts/>', "bad_encoding"),
+        (b'<?xml version="1.0" encoding="unicode_escape"?><posts/>', "bad_encoding"),
         (b"<!DOCTYPE posts><posts/>", "doctype"),
         (b'<!DOCTYPE posts SYSTEM "http://localhost/x.dtd"><posts/>', "doctype"),
         (b'<!DOCTYPE posts [<!ENTITY x SYSTEM "file:///etc/passwd">]><posts><row>&x;</row></posts>', "doctype"),
