@@ -1,3 +1,4 @@
+import gzip
 from datetime import UTC, datetime
 
 import pytest
@@ -127,6 +128,16 @@ def test_a_dump_of_something_else_is_refused() -> None:
     with pytest.raises(InvalidValue) as refused:
         read(read_stackexchange, b"<comments><row/></comments>")
     assert refused.value.code == "wrong_format"
+
+
+def test_a_compressed_dump_that_is_cut_off_is_read_up_to_there() -> None:
+    row = '<row Id="%d" PostTypeId="1" CreationDate="2020-01-01" Title="T"/>\n'
+    file = gzip.compress(("<posts>\n" + "".join(row % number for number in range(2_000)) + "</posts>").encode())
+    assert len(posts(read(read_stackexchange, file))) == 2_000
+    records = read(read_stackexchange, file[: len(file) // 2])
+    read_whole = len(posts(records))
+    assert 500 < read_whole < 1_500
+    assert problems(records) == [(read_whole + 2, None, "truncated")]
 
 
 def test_resuming_at_every_record_gives_the_rest() -> None:
