@@ -15,7 +15,7 @@ from application.import_rows import ImportLimits
 from application.import_runs import RunImport
 from application.ports.formats import ReadLimits
 from application.ports.repositories import PackPosts
-from application.ports.services import BlobStorage
+from application.ports.services import BlobStorage, Ids
 from application.ports.work import BeginWork
 from domain.actors import Role
 from domain.ids import ImportId, UserId
@@ -79,7 +79,7 @@ class Place(ABC):
     def __init__(self, blobs: BlobStorage) -> None:
         self.blobs = blobs
         self.clock = FixedClock()
-        self.ids = Uuid7Ids()
+        self.ids: Ids = Uuid7Ids()
         self.hasher = Argon2Hasher(threads=2, waiting=64, argon2=Argon2(time_cost=1, memory_cost=8, parallelism=1))
 
     @property
@@ -121,7 +121,7 @@ class Place(ABC):
     ) -> ImportJob:
         """A queued job."""
         import_id = ImportId(self.ids.next())
-        blob = await self.blobs.write(f"imports/{import_id}", _whole(content), limit=len(content))
+        blob = await self.blobs.write(f"imports/{import_id}", whole(content), limit=len(content))
         job = ImportJob(
             id=import_id,
             options=ImportOptions(kind, **options),
@@ -315,5 +315,5 @@ def _is_of_jobs(table: str) -> bool:
     return table.startswith("import")
 
 
-async def _whole(content: bytes) -> AsyncIterator[bytes]:
+async def whole(content: bytes) -> AsyncIterator[bytes]:
     yield content

@@ -13,7 +13,7 @@ from application.ports.formats import PostRow, RowProblem, RowSkip
 from domain.imports import Caution, ImportJob, ImportState, OnConflict, RowError, Tally
 from tests.imports.faults import Crash, Disturbed
 from tests.imports.places import LEASE, Place
-from tests.imports.readings import Given
+from tests.imports.readings import Given, Parsed
 from tests.imports.test_posts import lines, titled
 
 CHUNK_ROWS = 8
@@ -189,7 +189,7 @@ async def _fail() -> None:
 
 async def test_what_is_skipped_by_rule_is_counted_by_its_reason(place: Place) -> None:
     await place.imported(lines(titled("Here", slug="here")))
-    rows = [
+    rows: list[Parsed] = [
         *[RowSkip("comment")] * 12,
         PostRow("T", "ann"),
         PostRow("Here", "ann", slug="here"),
@@ -205,7 +205,7 @@ async def test_what_is_skipped_by_rule_is_counted_by_its_reason(place: Place) ->
 
 
 async def test_skips_and_errors_stay_with_their_half_of_a_chunk(place: Place) -> None:
-    rows = [
+    rows: list[Parsed] = [
         RowSkip("comment"),
         PostRow("A", "ann"),
         RowProblem("title", "too_short", "It is required."),
