@@ -16,7 +16,7 @@ from domain.errors import Busy, NotAuthenticated, Unavailable
 from interfaces.http.middleware import RequestFrame
 from interfaces.http.problems import refusal_of
 from interfaces.http.streams import Download, EventStream, OpenStreams, begun, event, stopped_by_signals
-from tests.http.listening import listening, until
+from tests.http.listening import BOUND_S, listening, until
 
 Answer = Callable[[Request], Response]
 
@@ -165,7 +165,7 @@ async def test_whoever_may_listen_no_longer_hears_no_more(source: Source, among:
             raise NotAuthenticated
 
     made = events_of(source, among, check=check, beat_s=0.01)
-    async with answering(made) as http:
+    async with answering(made) as http, asyncio.timeout(BOUND_S):
         heard = (await http.get("/")).text
     assert (heard.count("\n\n"), source.is_closed) == (2, True)
 
