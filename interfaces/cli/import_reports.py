@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from domain.imports import ImportJob, ImportState, RowError
+from domain.imports import ImportJob, ImportKind, ImportState, RowError
 from interfaces.cli.console import out, plain, print_line, print_table, safe
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ async def report(byline: "UseCases", job: ImportJob, *, actor: "Actor") -> None:
         print_table(error_table(error for _, error in first))
         if job.tally.failed > len(first):
             print_line(f"These are the first {len(first)} of {job.tally.failed:,} rows that failed.")
-        print_line(f"All of them, to mend and import:  byline imports errors {job.id} --output failed.csv")
+        print_line(f"All of them, to be mended:   byline imports errors {job.id} --output failed.csv")
+        print_line(f"Once they are mended:        byline import failed.csv --kind {job.kind}")
         if not job.options.dry_run:
-            print_line(f"Try them again as they are:       byline imports retry {job.id}")
+            print_line(f"Try them again as they are:  byline imports retry {job.id}")
     if job.state in (ImportState.FAILED, ImportState.CANCELLED):
-        print_line(f"Go on from there:                 byline imports resume {job.id}")
+        print_line(f"Go on from there:            byline imports resume {job.id}")
 
 
 def error_table(errors: Iterable[RowError]) -> Table:
@@ -156,7 +157,8 @@ def _reasons(job: ImportJob) -> str:
 def _options(job: ImportJob) -> str:
     """As the command line takes them."""
     options = job.options
-    told = [f"--on-conflict {options.on_conflict}", f"--publish {options.publish}"]
+    told = [f"--on-conflict {options.on_conflict}"]
+    told += [f"--publish {options.publish}"] * (options.kind is ImportKind.POSTS)
     told += ["--create-authors"] * options.create_authors
     told += [] if options.default_author is None else [f"--default-author {options.default_author}"]
     told += [] if options.max_errors is None else [f"--max-errors {options.max_errors}"]

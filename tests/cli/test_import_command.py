@@ -218,7 +218,7 @@ def test_rows_that_were_here_are_told_with_the_reason(byline: Byline, archive: P
 
 def command_told(output: str, name: str) -> list[str]:
     """The arguments of the command that the output proposes."""
-    told = re.search(rf"byline ({name} .*)$", output, re.MULTILINE)
+    told = re.search(rf"byline ({name}.*)$", output, re.MULTILINE)
     assert told, output
     return shlex.split(told[1])
 
@@ -237,7 +237,7 @@ def test_the_rows_that_failed_are_mended_by_the_commands_that_are_told(
     assert byline(*command_told(first.stdout, "imports errors")).exit_code == 0
     failed = Path("failed.csv")
     failed.write_text(failed.read_text().replace("no spaces", "four").replace("nowhere", "five@example.com"))
-    mended = byline("import", "failed.csv", "--kind", "users")
+    mended = byline(*command_told(first.stdout, "import failed"))
     assert mended.exit_code == 0, mended.output
     assert "2 rows read, 2 created" in mended.stdout
 

@@ -77,10 +77,13 @@ def test_an_import_is_shown(byline: Byline, posts: Path) -> None:
     assert facts["State"].strip() == "completed_with_errors"
     assert facts["Options"].strip() == "--on-conflict skip --publish keep --max-errors 9 --map headline=title"
     assert (facts["Created"].strip(), facts["Failed"].strip()) == ("1", "2")
+    assert "Skipped" not in facts
 
 
 def test_json_is_that_of_the_http_api(byline: Byline, posts: Path) -> None:
+    byline("import", str(posts))
     byline("import", str(posts), "--default-author", "root", "--max-errors", "9")
+    assert byline.job().tally.reasons
     byline("imports", "retry", "last", "--detach")
 
     expected = [msgspec.to_builtins(ImportShown.of(job)) for job in byline.jobs()]
