@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 from uuid import UUID
 
 from application.import_authors import Author, Authors, AuthorsSight
@@ -39,6 +40,7 @@ Key = tuple[str, str]
 _EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
 
 
+_STATUSES = {Publish.KEEP: None, Publish.DRAFT: PostStatus.DRAFT, Publish.ALL: PostStatus.PUBLISHED}
 _NOBODY = UserId(UUID(int=0))
 
 
@@ -120,14 +122,9 @@ class PostsPlan:
     packed: PackedPosts | None = None
 
     @property
-    def made(self) -> Met:
-        new = self.verdicts.new
-        return Met({draft.key for draft, _ in new if draft.key}, {slug for _, slug in new})
-
-    @property
     def makes(self) -> Met | None:
         """None where authors are made, and where posts are changed, whose slugs are then known."""
-        return None if self.verdicts.wanted or self.verdicts.known else self.made
+        return None if self.verdicts.wanted or self.verdicts.known else self.verdicts.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +140,12 @@ class PostRows:
     clean: HtmlCleaner
     ids: RowIds
     pack: PackPosts
+    status: PostStatus | None
+    """Of all posts, where the job says so."""
+
+    @classmethod
+    def of(cls, job: ImportJob, authors: Authors, *, slugger: Slugger, clean: HtmlCleaner, pack: PackPosts) -> Self:
+        return cls(job, authors, slugger, clean, RowIds(job), pack, _STATUSES[job.options.publish])
 
     @property
     def kind(self) -> ImportKind:
@@ -164,7 +167,8 @@ class PostRows:
         slug = Slug(row.slug).value if row.slug else slug_made_from(self.slugger(title), post_id)
         source, key = self._identity(record, row)
         published_at = None if row.published_at is None else checked_instant(row.published_at, "published_at")
-        status = self._status(row)
+        status = row.status or (PostStatus.DRAFT if published_at is None else PostStatus.PUBLISHED)
+        status = self.status or status
         if published_at is None and status is PostStatus.PUBLISHED:
             published_at = self.job.created_at
         post = ImportedPost(
@@ -185,15 +189,6 @@ class PostRows:
         )
         author = self.authors.named(row.author, row.details) if row.author else None
         return PostDraft(record, row, post, author, slug, key, len(content) + 500)
-
-    def _status(self, row: PostRow) -> PostStatus:
-        match self.job.options.publish:
-            case Publish.DRAFT:
-                return PostStatus.DRAFT
-            case Publish.ALL:
-                return PostStatus.PUBLISHED
-            case Publish.KEEP:
-                return row.status or (PostStatus.DRAFT if row.published_at is None else PostStatus.PUBLISHED)
 
     def _identity(self, record: Record, row: PostRow) -> tuple[str | None, Key | None]:
         """The source, and the key where there is one. Raises InvalidValue."""
@@ -244,7 +239,7 @@ class PostRows:
     async def write(self, plan: PostsPlan, work: UnitOfWork) -> Outcome:
         """Raises SlugTaken, ExternalIdTaken, UserNotFound, Conflict where somebody came between the look and this."""
         verdicts = plan.verdicts
-        outcome = Outcome(made=plan.made, met=verdicts.met)
+        outcome = Outcome(made=verdicts.made, met=verdicts.met)
         if verdicts.wanted:
             made_authors = await self.authors.make(verdicts.wanted.values(), verdicts.rehearsed, work)
             plan.owners = replace(plan.owners, made=made_authors.ids)

@@ -39,8 +39,8 @@ class PostsSight:
 
 @dataclass(slots=True)
 class PostVerdicts:
-    """`new` ones come with their slugs. `wanted` are authors to be made, by login; those of them that a dry run made
-    before are `rehearsed` too. `ours` is all that rows of the job stand for by now."""
+    """`new` ones come with their slugs; `made` is what they name, and `met` what the `known` ones do. `wanted` are
+    authors to be made, by login; those of them that a dry run made before are `rehearsed` too."""
 
     new: "list[tuple[PostDraft, str]]" = field(default_factory=list)
     known: "list[tuple[PostDraft, Stored[PostId]]]" = field(default_factory=list)
@@ -48,7 +48,7 @@ class PostVerdicts:
     skipped: int = 0
     wanted: dict[str, Author] = field(default_factory=dict)
     rehearsed: set[str] = field(default_factory=set)
-    ours: Met = field(default_factory=Met)
+    made: Met = field(default_factory=Met)
     met: Met = field(default_factory=Met)
 
 
@@ -61,8 +61,8 @@ class Sieve:
         self._sight = sight
         self._since = since
         self._verdicts = PostVerdicts()
-        self._verdicts.ours.add(sight.remembered)
-        self._verdicts.ours.add(since)
+        self._made, self._met = self._verdicts.made, self._verdicts.met
+        self._before = since.with_all_of(sight.remembered)
 
     def judge_all(self, drafts: "Sequence[PostDraft]") -> PostVerdicts:
         verdicts = self._verdicts
@@ -73,40 +73,45 @@ class Sieve:
         return verdicts
 
     def _judge(self, draft: "PostDraft") -> RowProblem | None:
-        verdicts, ours = self._verdicts, self._verdicts.ours
         key, slug = draft.key, draft.slug
         if key is None:
-            stored, is_ours = self._sight.slugs.get(slug), slug in ours.slugs
+            stored, is_ours = self._sight.slugs.get(slug), self._has_slug(slug)
         else:
-            stored, is_ours = self._sight.known.get(key), key in ours.keys
+            stored = self._sight.known.get(key)
+            is_ours = key in self._made.keys or key in self._met.keys or key in self._before.keys
         if is_ours or (stored is not None and self._is_ours(stored)):
             return _SLUG_DUPLICATE if key is None else _DUPLICATE
         if stored is not None and self._options.on_conflict is OnConflict.SKIP:
-            verdicts.skipped += 1
+            self._verdicts.skipped += 1
             return None
         if stored is not None and self._options.on_conflict is OnConflict.FAIL:
             return _SLUG_EXISTS if key is None else _EXISTS
         problem = self._author_problem(draft, is_new=stored is None) or self._slug_problem(draft, stored)
-        if problem is not None:
-            return problem
-        self._want(draft.author)
-        if key is not None:
-            ours.keys.add(key)
-        if stored is None and not draft.names_slug:
-            slug = self._free_slug(draft)
-        if stored is None or draft.names_slug:
-            ours.slugs.add(slug)
+        if problem is None:
+            self._accept(draft, stored)
+        return problem
+
+    def _accept(self, draft: "PostDraft", stored: Stored[PostId] | None) -> None:
+        verdicts = self._verdicts
+        if self._options.create_authors:
+            self._want(draft.author)
         if stored is None:
+            slug = draft.slug if draft.names_slug else self._free_slug(draft)
             verdicts.new.append((draft, slug))
-        else:
-            verdicts.known.append((draft, stored))
-            ours.ids.add(stored.id)
-            verdicts.met.add(Met({key} if key else set(), {slug} if draft.names_slug else set(), ids={stored.id}))
-        return None
+            if draft.key is not None:
+                verdicts.made.keys.add(draft.key)
+            verdicts.made.slugs.add(slug)
+            return
+        verdicts.known.append((draft, stored))
+        verdicts.met.ids.add(stored.id)
+        if draft.key is not None:
+            verdicts.met.keys.add(draft.key)
+        if draft.names_slug:
+            verdicts.met.slugs.add(draft.slug)
 
     def _is_ours(self, stored: Stored[PostId]) -> bool:
         """Whether a row of this job made it or stands for it, under whatever name."""
-        return stored.origin == self._job_id or stored.id in self._verdicts.ours.ids
+        return stored.origin == self._job_id or stored.id in self._met.ids or stored.id in self._before.ids
 
     def _author_problem(self, draft: "PostDraft", *, is_new: bool) -> RowProblem | None:
         options = self._options
@@ -120,7 +125,7 @@ class Sieve:
 
     def _want(self, author: Author | None) -> None:
         """To be made, where nobody has them and that was asked for."""
-        if author is None or not self._options.create_authors or self._sight.authors.find(author) is not None:
+        if author is None or self._sight.authors.find(author) is not None:
             return
         was_made = not self._since.logins.isdisjoint(author.logins)
         if was_made and not self._options.dry_run:
@@ -136,7 +141,7 @@ class Sieve:
         holder = self._sight.slugs.get(slug)
         if holder is not None and stored is not None and holder.id == stored.id:
             return None
-        if slug in self._verdicts.ours.slugs or (holder is not None and self._is_ours(holder)):
+        if self._has_slug(slug) or (holder is not None and self._is_ours(holder)):
             return _SLUG_DUPLICATE
         return _SLUG_TAKEN if holder is not None else None
 
@@ -151,4 +156,7 @@ class Sieve:
         return slug.first_free({each for each in candidates if self._is_taken(each)}, draft.post.id).value
 
     def _is_taken(self, slug: str) -> bool:
-        return slug in self._verdicts.ours.slugs or slug in self._sight.slugs
+        return slug in self._sight.slugs or self._has_slug(slug)
+
+    def _has_slug(self, slug: str) -> bool:
+        return slug in self._made.slugs or slug in self._met.slugs or slug in self._before.slugs

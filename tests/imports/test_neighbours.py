@@ -70,7 +70,8 @@ async def test_what_stands_in_the_way_within_a_chunk_is_seen_before_it_is_writte
         *[titled("Hello")] * 12,
         titled("Hello 2"),
         titled("Named", slug="hello-3"),
-        titled("Again", slug="hello-3"),
+        titled("Named", slug="world"),
+        titled("Again", slug="world"),
         titled("A", external_id="1"),
         titled("B", external_id="1"),
     ]
