@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from application.ports.formats import Reading, ReadLimits, Record, RowProblem, RowSkip
 from application.ports.work import UnitOfWork
@@ -76,6 +76,12 @@ class Met:
         self.slugs |= other.slugs
         self.logins |= other.logins
         self.ids |= other.ids
+
+    def with_all_of(self, other: "Met") -> "Met":
+        """One of them itself, where the other is empty."""
+        if not (other.keys or other.slugs or other.logins or other.ids):
+            return self
+        return Met(self.keys | other.keys, self.slugs | other.slugs, self.logins | other.logins, self.ids | other.ids)
 
     def marks(self) -> set[bytes]:
         """What they are remembered by, with the job."""
@@ -256,7 +262,7 @@ class Chunks(Generic[SomeDraft]):
         if self.quarantined:
             self.quarantined = False
             return _QUARANTINED
-        if isinstance(record.parsed, RowProblem | RowSkip):
+        if isinstance(record.parsed, (RowProblem, RowSkip)):
             return record.parsed
         try:
             return self.rows.draft(record)
@@ -280,6 +286,10 @@ def unexpected(error: BaseException) -> RowProblem:
     return RowProblem(None, "unexpected", f"It cannot be imported ({type(error).__name__}); see the worker's log.")
 
 
+# What UUID() does, without its checks: those take as long as reading a row.
+_new, _set = UUID.__new__, object.__setattr__
+
+
 class RowIds:
     """UUIDv7s (RFC 9562, with a counter) of a job's creation and a row's place: a row that is written again by another
     worker has the id that it had, and ids rise with places. Its last 13 digits are no other row's of the job."""
@@ -291,7 +301,10 @@ class RowIds:
 
     def __call__(self, place: int) -> UUID:
         low = (place * 0x9E3779B1 + self._salt) & _LOW_32
-        return UUID(int=self._base | (place >> 30 & 0xFFF) << 64 | (place & 0x3FFF_FFFF) << 32 | low)
+        made = _new(UUID)
+        _set(made, "int", self._base | (place >> 30 & 0xFFF) << 64 | (place & 0x3FFF_FFFF) << 32 | low)
+        _set(made, "is_safe", SafeUUID.unknown)
+        return made
 
 
 EXISTS = "exists"

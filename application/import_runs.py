@@ -97,14 +97,15 @@ class RunImport:
     def _rows(self, job: ImportJob, may_give_roles: bool) -> RowsOfKind[Any, Any, Any]:
         if job.kind is ImportKind.POSTS:
             authors = Authors(job, self.ids, self.slugger, self.currency)
-            return PostRows(job, authors, self.slugger, self.clean, RowIds(job), self.pack)
+            return PostRows.of(job, authors, slugger=self.slugger, clean=self.clean, pack=self.pack)
         return UserRows(job, may_give_roles, self.hasher, self.ids, RowIds(job), self.currency)
 
     async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool]:
         """The job, and whether who started it may give roles by now."""
         async with self.begin() as work:
-            found = await work.imports.lock(import_id)
-            job = found.claimed(at=self.clock.now(), lease=self.limits.lease, chunk_rows=self.limits.chunk_rows)
+            now = self.clock.now()
+            found = await work.imports.lock_to_claim(import_id, at=now)
+            job = found.claimed(at=now, lease=self.limits.lease, chunk_rows=self.limits.chunk_rows)
             await work.imports.save_claim(job)
             may_give_roles = False
             if job.created_by is not None:

@@ -243,6 +243,11 @@ class ImportRepository(Protocol):
 
     async def add(self, job: ImportJob) -> None: ...
 
+    async def lock_to_claim(self, import_id: ImportId, *, at: datetime) -> ImportJob:
+        """As `lock`, past whoever still holds the job under a lease that has run out by `at`: their transactions are
+        ended. Raises ImportNotFound."""
+        ...
+
     async def save_claim(self, job: ImportJob) -> None:
         """State, fence and lease, after `lock`. Ends the transactions that still hold the job under an older fence."""
         ...
