@@ -53,11 +53,11 @@ class Authors:
     ids: Ids
     slugger: Slugger
     currency: str
-    _named: dict[tuple[str, str | None, str], Author] = field(default_factory=dict)
+    _named: dict[str | tuple[str, str | None, str], Author] = field(default_factory=dict)
 
     def named(self, name: str, details: AuthorRow | None) -> Author:
         """Raises InvalidValue where they would have to be made and cannot be."""
-        key = (name, details.email, details.display_name) if details else (name, None, "")
+        key = (name, details.email, details.display_name) if details else name
         author = self._named.get(key)
         if author is None:
             if len(self._named) >= _REMEMBERED:

@@ -130,6 +130,8 @@ def checked_excerpt(excerpt: str) -> str:
 
 def checked_instant(value: datetime, field: str) -> datetime:
     """In UTC; one without an offset is taken for UTC. Raises InvalidValue outside the years 1000 to 9998."""
+    if value.tzinfo is UTC and EARLIEST.year <= value.year < LATEST.year:
+        return value
     try:
         instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError:
