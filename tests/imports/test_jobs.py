@@ -43,16 +43,43 @@ async def test_progress_is_told_after_each_commit_and_never_falls(place: Place) 
     file = lines(*(titled(f"Post {number}") for number in range(20)))
     job = await place.upload(file)
     told: list[ImportJob] = []
-    finished = await place.run_import()(job.id, told.append)
+
+    async def two_seconds() -> None:
+        place.clock.advance(timedelta(seconds=2))
+
+    begin = Disturbed(place.begin)
+    for number in range(1, 4):
+        begin.before("hold", two_seconds, number=number)
+    finished = await place.run_import(begin=begin)(job.id, told.append)
     assert [each.tally.rows_read for each in told] == [7, 14, 20]
     assert [each.bytes_done for each in told] == sorted({each.bytes_done for each in told})
+    assert all(0 < each.bytes_done < len(file) for each in told)
     assert {each.state for each in told} == {ImportState.RUNNING}
-    assert (finished.state, finished.bytes_done, finished.finished_at) == (
+    assert [(each.busy_s, each.rows_per_s) for each in told] == [(2.0, 3.5), (4.0, 3.5), (6.0, 20 / 6)]
+    left = [each.seconds_left or 0.0 for each in told]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] > 0
+    assert (finished.state, finished.bytes_done, finished.finished_at, finished.seconds_left) == (
         ImportState.SUCCEEDED,
         len(file),
         place.clock.now(),
+        0.0,
     )
     assert finished == await place.job(job.id)
+
+
+async def test_every_commit_is_a_revision(place: Place) -> None:
+    job = await place.upload(lines(*(titled(f"Post {number}") for number in range(20))))
+    seen: list[int] = []
+
+    async def look() -> None:
+        seen.append((await place.job(job.id)).revision)
+
+    begin = Disturbed(place.begin)
+    for number in range(1, 6):
+        begin.after("commit", look, number=number)
+    await place.run_import(begin=begin)(job.id)
+    assert seen == [2, 3, 4, 5, 6]
 
 
 async def test_a_chunk_ends_at_its_bytes_too(place: Place) -> None:
