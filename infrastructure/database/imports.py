@@ -37,11 +37,17 @@ from infrastructure.database.import_jobs import job_of, origin_of, progress_of, 
 from infrastructure.database.tables import import_errors, import_marks, imports
 from infrastructure.database.transaction import Transaction
 
-_END_HOLDERS: Final = text("""
+_HOLDERS = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_backend_pid()
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (classid::bigint << 32) | objid::bigint = :job
+"""
+_END_HOLDERS: Final = text(_HOLDERS)
+
+# Whoever has written the job's checkpoint, and not committed it, has locked its row.
+_END_EXPIRED: Final = text(f"""{_HOLDERS}
+      AND EXISTS (SELECT FROM imports WHERE id = :id AND state IN ('running', 'cancelling') AND lease_until <= :at)
 """)
 
 _ADD_MARKS: Final = "INSERT INTO import_marks SELECT $1, unnest($2::bytea[]) ON CONFLICT DO NOTHING"
@@ -101,6 +107,10 @@ class SqlImports:
     async def add(self, job: ImportJob) -> None:
         made = {**origin_of(job), **progress_of(job), **state_of(job), "fence": job.fence, "revision": job.revision}
         await self._tx.execute(insert(imports).values(made))
+
+    async def lock_to_claim(self, import_id: ImportId, *, at: datetime) -> ImportJob:
+        await self._tx.execute(_END_EXPIRED, {"job": _lock_key(import_id), "id": import_id, "at": at})
+        return await self.lock(import_id)
 
     async def save_claim(self, job: ImportJob) -> None:
         await self._tx.execute(_END_HOLDERS, {"job": _lock_key(job.id)})

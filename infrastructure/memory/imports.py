@@ -66,6 +66,13 @@ class MemoryImports:
             raise self._tx.refused(Busy("Another request has this idempotency key."))
         self._tx.imports.put(job.id, job)
 
+    async def lock_to_claim(self, import_id: ImportId, *, at: datetime) -> ImportJob:
+        await self._tx.statement()
+        job = self._tx.imports.find(import_id)
+        if job is not None and job.state in CLAIMED and job.claimable(at=at):
+            self._tx.imports.end_holders(import_id)
+        return await self.lock(import_id)
+
     async def save_claim(self, job: ImportJob) -> None:
         await self._tx.statement()
         self._tx.imports.end_holders(job.id)

@@ -65,6 +65,7 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "imports.claimable": lambda work: work.imports.claimable(1, at=NOON),
     "imports.blobs_needed": lambda work: work.imports.blobs_needed(["one"], finished_after=NOON),
     "imports.add": lambda work: work.imports.add(JOB),
+    "imports.lock_to_claim": lambda work: work.imports.lock_to_claim(JOB.id, at=NOON),
     "imports.save_claim": lambda work: work.imports.save_claim(JOB),
     "imports.change": lambda work: work.imports.change(JOB),
     "imports.hold": lambda work: work.imports.hold(JOB),
