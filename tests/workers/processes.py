@@ -3,28 +3,35 @@
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from argon2 import PasswordHasher as Argon2
 from dependency_injector import providers
 
 from application.imports import NewImport
+from application.outbox import START_IMPORT
+from application.ports.services import JobQueue
 from application.use_cases import UseCases
 from application.users import Registration
 from benchmarks.make_archive import Plan, Refusal, archive
 from domain.actors import Actor, Role
-from domain.imports import ImportFormat, ImportJob, ImportKind
+from domain.errors import Busy, Unavailable
+from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
 from infrastructure.container import Container, running
 from infrastructure.security.passwords import Argon2Hasher
 from infrastructure.settings import Settings
-from tests.embedded.trees import eventually
+from tests.builders import CountingIds, FixedClock
 
+ROOT = Path(__file__).parents[2]
 BOUND_S = 60.0
+POLL_S = 0.005
 AUTHORS = 3
 
 
@@ -37,16 +44,34 @@ class WorkerProcess:
         self._told = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
-    async def event(self, name: str) -> dict[str, Any]:
-        """The first of that name, once it is there."""
+    @property
+    def pss_mib(self) -> float:
+        return float(psutil.Process(self.process.pid).memory_full_info().pss) / 2**20
+
+    async def event(self, *names: str) -> dict[str, Any]:
+        """The first of any of these names, once it is there."""
 
         def found() -> list[dict[str, Any]]:
-            return [event for event in self.events if event["event"] == name]
+            return [event for event in self.events if event["event"] in names]
 
         async with asyncio.timeout(BOUND_S), self._told:
             await self._told.wait_for(lambda: found() or self.process.returncode is not None)
-        assert found(), f"It ended without {name}: {self.events}"
+        assert found(), f"It ended without {names}: {self.events}"
         return found()[0]
+
+    async def freeze(self) -> None:
+        """All of its threads stand still by then."""
+        self.process.send_signal(signal.SIGSTOP)
+        process = psutil.Process(self.process.pid)
+        async with asyncio.timeout(BOUND_S):
+            while process.status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110 -- the system tells nobody
+                await asyncio.sleep(POLL_S)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        assert await self.end(signal.SIGKILL) == -signal.SIGKILL
 
     async def end(self, signal_number: int) -> int:
         """Its exit code."""
@@ -78,35 +103,60 @@ class Service:
     settings: Settings
     byline: UseCases
     actor: Actor
+    queue: JobQueue
 
     async def start_import(
-        self, file: bytes, *, kind: ImportKind = ImportKind.POSTS, form: ImportFormat = ImportFormat.NDJSON
+        self,
+        file: bytes | AsyncIterable[bytes],
+        *,
+        kind: ImportKind = ImportKind.POSTS,
+        form: ImportFormat | None = ImportFormat.NDJSON,
+        **options: Any,
     ) -> ImportJob:
-        async def whole() -> AsyncIterator[bytes]:
-            yield file
-
-        blob = await self.byline.receive_upload(whole(), actor=self.actor)
-        return await self.byline.start_import(NewImport(blob, kind, form), actor=self.actor)
+        blob = await self.byline.receive_upload(_whole(file) if isinstance(file, bytes) else file, actor=self.actor)
+        request = NewImport(blob, ImportOptions(kind, **options), form)
+        return (await self.byline.start_import(request, actor=self.actor)).job
 
     async def job(self, job: ImportJob) -> ImportJob:
         return await self.byline.show_import(job.id, actor=self.actor)
 
-    async def wait_for(self, job: ImportJob, is_there: Callable[[ImportJob], bool], what: str) -> ImportJob:
-        async def look() -> bool:
-            return is_there(await self.job(job))
+    async def wait_for(
+        self, job: ImportJob, is_there: Callable[[ImportJob], bool], what: str, *, bound_s: float = BOUND_S
+    ) -> ImportJob:
+        """The job as it was then. The database may be away meanwhile."""
+        found = None
+        try:
+            async with asyncio.timeout(bound_s):
+                while True:
+                    with suppress(Busy, Unavailable):
+                        found = await self.job(job)
+                        if is_there(found):
+                            return found
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise AssertionError(f"Not within {bound_s:g} s: {what}; {found}") from None
 
-        await eventually(look, what)
-        return await self.job(job)
+    async def claimed(self, job: ImportJob, *, after: int) -> ImportJob:
+        """Once somebody has it under a higher fence than `after`; they are woken until then."""
+        async with asyncio.timeout(BOUND_S):
+            while (found := await self.job(job)).fence <= after and not found.is_finished:
+                await self.wake(job)
+                await asyncio.sleep(10 * POLL_S)
+        return found
 
-    async def finished(self, job: ImportJob) -> ImportJob:
-        return await self.wait_for(job, lambda now: now.is_finished, "the import is finished")
+    async def wake(self, job: ImportJob) -> None:
+        with suppress(Unavailable):
+            await self.queue.wake(START_IMPORT, str(job.id))
+
+    async def finished(self, job: ImportJob, *, bound_s: float = BOUND_S) -> ImportJob:
+        return await self.wait_for(job, lambda now: now.is_finished, "the import is finished", bound_s=bound_s)
 
     async def refusals(self, job: ImportJob) -> list[Refusal]:
         errors = await self.byline.list_import_errors(job.id, after=0, limit=10_000, actor=self.actor)
         return [Refusal(error.line, error.field, error.code) for _, error in errors]
 
     @asynccontextmanager
-    async def worker(self, **changed: str) -> AsyncIterator[WorkerProcess]:
+    async def worker(self, module: str = "workers.main", **changed: str) -> AsyncIterator[WorkerProcess]:
         """Ready; killed afterwards, where it has not ended by then. `changed` are variables of its environment."""
         environment = {
             "BYLINE_DATABASE_URL": str(self.settings.database_url),
@@ -115,11 +165,12 @@ class Service:
             "BYLINE_IMPORT_CHUNK_ROWS": "20",
             "BYLINE_IMPORT_LEASE_S": "1",
             "BYLINE_LOG_FORMAT": "json",
+            "PYTHONPATH": str(ROOT),
             **changed,
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "workers.main"),
+            *(sys.executable, "-P", "-m", module),
             cwd=self.settings.data_dir,
             env=kept | {name: value for name, value in environment.items() if value},
             stderr=asyncio.subprocess.PIPE,
@@ -135,10 +186,16 @@ class Service:
 
 
 @asynccontextmanager
-async def service(database_url: str, redis_url: str | None, folder: Path) -> AsyncIterator[Service]:
-    """With an administrator, and the authors of archives."""
+async def service(
+    database_url: str, redis_url: str | None, folder: Path, *, repeatable: bool = False
+) -> AsyncIterator[Service]:
+    """With an administrator, and the authors of archives. A `repeatable` one gives the ids and times that it gave
+    before: jobs that it queues in the same order have the same ids, and so do the posts that they make."""
     settings = Settings.model_validate({"database_url": database_url, "redis_url": redis_url, "data_dir": folder})
     container = Container(settings=settings)
+    if repeatable:
+        container.clock.override(providers.Object(FixedClock()))
+        container.ids.override(providers.Object(CountingIds()))
     # Nobody signs in here.
     container.hasher.override(providers.Object(Argon2Hasher(threads=1, waiting=9, argon2=Argon2(1, 8, 1))))
     async with running(container) as byline:
@@ -149,7 +206,11 @@ async def service(database_url: str, redis_url: str | None, folder: Path) -> Asy
             await byline.register_user.register(
                 Registration(f"author-{number}", f"author-{number}@example.com", "correct horse")
             )
-        yield Service(settings, byline, admin.actor)
+        yield Service(settings, byline, admin.actor, container.queue())
+
+
+async def _whole(file: bytes) -> AsyncIterator[bytes]:
+    yield file
 
 
 @dataclass(frozen=True, slots=True)
