@@ -185,9 +185,10 @@ async def test_what_an_import_looks_up_is_found_by_index(archive: Archive) -> No
 async def test_imports_plan_anew(archive: Archive) -> None:
     """A plan that was made while a table was small, and kept, would read all of it once it has grown."""
     database = import_database(Settings.model_validate({"database_url": archive.url, "db_import_pool_size": 1}))
+    slugs = [f"post-{number}" for number in range(500)]
     async with database.begin() as work:
         for _ in range(8):
-            await work.posts.stored_by_slug(["post-1", "post-2"])
+            await work.posts.stored_by_slug(slugs)
         kept = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
         plans = await transaction_of(work).fetch(kept, _BY_SLUG)
     await database.close()
