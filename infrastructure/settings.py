@@ -77,8 +77,8 @@ class Settings(BaseSettings):
     upload_idle_timeout_s: float = Field(default=30.0, gt=0)
     upload_kept_s: int = Field(default=30 * 86400, ge=86400)
     """How long the file of an import is kept after its end."""
-    import_chunk_rows: int = Field(default=2_000, ge=1)
-    import_chunk_bytes: int = Field(default=4 * MIB, ge=1024)
+    import_chunk_rows: int = Field(default=5_000, ge=1)
+    import_chunk_bytes: int = Field(default=8 * MIB, ge=1024)
     max_row_bytes: int = Field(default=4 * MIB, ge=1024)
     max_text_bytes: int = Field(default=256 * 1024 * MIB, ge=1024)
     """Of a file once it is decompressed."""

@@ -11,7 +11,7 @@ import uvloop
 
 from application.outbox import START_IMPORT
 from infrastructure.container import Container, running
-from infrastructure.garbage import collect_garbage_seldom
+from infrastructure.interpreter import collect_garbage_seldom, switch_threads_often
 from infrastructure.logging import configure_logging
 from infrastructure.queue.arq import TASK, connect
 from infrastructure.settings import BadSettings, Settings, load_settings
@@ -26,6 +26,7 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
     """Until `stop` is set: then running imports commit the chunk they are at and give their jobs back."""
     async with running(Container(settings=settings)) as byline:
         collect_garbage_seldom()
+        switch_threads_often()
         runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once)
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)

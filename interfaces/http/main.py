@@ -5,7 +5,7 @@ from functools import cache
 from fastapi import FastAPI
 
 from infrastructure.container import Container, running
-from infrastructure.garbage import collect_garbage_seldom
+from infrastructure.interpreter import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.settings import BadSettings, Settings, load_settings
 from interfaces.http.app import HttpOptions, create_app
