@@ -43,17 +43,18 @@ class Bars:
 
     def stored(self, name: str, count: int, total: int | None) -> None:
         if self._storing is None:
-            self._storing = self._progress.add_task("", **_NOTHING)
-        self._progress.update(self._storing, description=f"{safe(name)}: storing", completed=count, total=total)
+            self._storing = self._progress.add_task(f"{safe(name)}: storing", **_NOTHING)
+        self._progress.update(self._storing, completed=count, total=total)
 
     def show(self, job: ImportJob) -> None:
         if self._storing is not None:
             self._progress.remove_task(self._storing)
             self._storing = None
+        figures = _figures(job)
         if job.id not in self._bars:
-            self._bars[job.id] = self._progress.add_task("", **_NOTHING)
+            self._bars[job.id] = self._progress.add_task(_name(job), **figures)
         self._progress.update(
-            self._bars[job.id], description=_name(job), completed=job.bytes_done, total=job.bytes_total, **_figures(job)
+            self._bars[job.id], description=_name(job), completed=job.bytes_done, total=job.bytes_total, **figures
         )
 
 
