@@ -32,3 +32,10 @@ async def place(url: str | None, tmp_path: Path) -> AsyncIterator[Place]:
 async def _settle(place: Place) -> None:
     for name in ("ann", "bob"):
         await place.add_user(name)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tries as ever, sooner one after the other."""
+    for module in ("application.import_writing", "application.import_runs"):
+        monkeypatch.setattr(f"{module}.PAUSES_S", (0.001, 0.002, 0.003))
