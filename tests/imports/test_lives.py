@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from application.imports import CancelImport, ResumeImport, RetryImport, RetryOptions
 from domain.actors import Role
-from domain.errors import Busy, LeaseLost, WrongState
+from domain.errors import Busy, LeaseLost, Unavailable, WrongState
 from domain.imports import CLAIMED, ImportJob, ImportState, OnConflict, RowError, Tally
 from domain.users import User
 from infrastructure.memory.queue import MemoryQueue
@@ -103,10 +103,11 @@ def undisturbed(on_conflict: OnConflict) -> list[Left]:
 
 @dataclass
 class Zombie:
-    """A worker that was thought dead, and goes on at its gate."""
+    """A worker that was thought dead, and goes on at its gate. `fence` is that of its claim, unless it froze before."""
 
     working: asyncio.Task[ImportJob]
     gate: asyncio.Event
+    fence: int | None
 
 
 class Lives(RuleBasedStateMachine):
@@ -145,8 +146,10 @@ class Lives(RuleBasedStateMachine):
             self.wait_for(run(self.job.id, **options))
         except WrongState:
             assert not may_claim
+        except Busy:
+            assert self.zombies
         except (Crash, asyncio.CancelledError):
-            assert may_claim
+            pass
         else:
             assert may_claim
 
@@ -204,11 +207,12 @@ class Lives(RuleBasedStateMachine):
             frozen.cancel()
             return working
 
-        zombie = Zombie(self.wait_for(until_frozen()), gate)
-        if zombie.working.done():
-            assert isinstance(zombie.working.exception(), WrongState | None)
+        working = self.wait_for(until_frozen())
+        if working.done():
+            assert isinstance(working.exception(), WrongState | Busy | None)
         else:
-            self.zombies.append(zombie)
+            fence = self.wait_for(self.place.job(self.job.id)).fence
+            self.zombies.append(Zombie(working, gate, fence if fence > self.job.fence else None))
 
     @precondition(lambda self: self.zombies)
     @rule()
@@ -220,8 +224,14 @@ class Lives(RuleBasedStateMachine):
             zombie.gate.set()
             await asyncio.wait([zombie.working])
 
+        before = self.wait_for(self.place.job(self.job.id))
         self.wait_for(ended())
-        assert isinstance(zombie.working.exception(), LeaseLost | WrongState | Busy | None)
+        error = zombie.working.exception()
+        if zombie.fence is not None and (before.fence != zombie.fence or before.state not in CLAIMED):
+            assert isinstance(error, LeaseLost)
+            assert self.wait_for(self.place.job(self.job.id)) == before
+        else:
+            assert isinstance(error, LeaseLost | WrongState | Busy | Unavailable | None)
 
     @rule()
     def the_lease_runs_out(self) -> None:
@@ -284,4 +294,4 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(stateful_step_count=25, max_examples=40)
+TestLives.settings = settings(stateful_step_count=25, max_examples=60)
