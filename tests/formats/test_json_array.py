@@ -6,6 +6,7 @@ from application.ports.formats import PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from infrastructure.formats.json_array import read_json_array
+from infrastructure.formats.json_scanning import Malformed, value_end
 from tests.formats.reading import assert_resumes_at_every_record, message, problem, rows
 from tests.formats.reading import read as read_file
 
@@ -159,3 +160,25 @@ def test_a_long_rest_after_the_array_is_no_element() -> None:
 def test_reading_goes_on_after_a_checkpoint_of_so_many_records() -> None:
     file = b"[" + b",".join([GOOD] * 5) + b"]"
     assert [record.place for record in read(file, start=Checkpoint(3, 1))] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        (b'{"a":[1,{"b":"}"}]} x', 19),
+        (b'"a\\"b",', 6),
+        (b"12,", 2),
+        (b"12]", 2),
+        (b"12", None),
+        (b'{"a":"b', None),
+        (b'{"a":[{}', None),
+    ],
+)
+def test_the_end_of_a_value_is_found_or_lies_beyond(text: bytes, end: int | None) -> None:
+    assert value_end(text, 0) == end
+
+
+@pytest.mark.parametrize("text", [b'{"a":"b",{"', b'{"a":"b"{', b'{"a":"b\n', b'{"a":[}', b"{]"])
+def test_what_cannot_become_json_is_told_before_its_end(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        value_end(text, 0)
