@@ -182,7 +182,9 @@ async def test_what_is_not_said_or_said_wrongly_is_told_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0\1\2\3" * 100, b"<html><body>Not found</body></html>", gzip.compress(b"\xff" * 100)]
+    "content",
+    [b"", b"\0\1\2\3" * 100, b"<html><body>Not found</body></html>", gzip.compress(b"\xff" * 100)],
+    ids=["empty", "binary", "html", "compressed"],
 )
 async def test_a_file_that_is_no_known_format_is_told_and_not_kept(
     byline: Byline, olga: Member, blobs: MemoryBlobs, content: bytes
