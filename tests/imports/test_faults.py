@@ -151,6 +151,30 @@ async def test_a_run_that_lost_its_lease_commits_nothing_more(
     assert await left_by(place, job) == left
 
 
+@pytest.mark.parametrize("name", ["stored_by_slug", "hold"])
+async def test_a_run_that_lost_its_lease_to_one_that_still_runs_commits_nothing_more(
+    place: Place, undisturbed: tuple[Left, list[str]], name: str
+) -> None:
+    left, _ = undisturbed
+    job = await place.upload(FILE)
+
+    async def another_takes_over_and_dies() -> None:
+        place.clock.advance(LEASE)
+        with pytest.raises(Crash):
+            await place.run_import(begin=Disturbed(place.begin).before("hold", raising(Crash()), number=2))(job.id)
+        halted.append(await place.job(job.id))
+
+    halted: list[ImportJob] = []
+    with pytest.raises(LeaseLost):
+        await place.run_import(begin=Disturbed(place.begin).before(name, another_takes_over_and_dies))(job.id)
+    assert await place.job(job.id) == halted[0]
+    assert halted[0].state is ImportState.RUNNING
+
+    place.clock.advance(LEASE)
+    await place.run_import()(job.id)
+    assert await left_by(place, job) == left
+
+
 # Who holds a row in memory cannot be ended by another.
 @pytest.mark.parametrize("url", [pytest.param("database", marks=pytest.mark.servers)], indirect=True)
 async def test_a_run_that_is_taken_over_in_a_transaction_commits_nothing_of_it(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.imports import ImportFormat, ImportState, Tally
+from domain.imports import ImportFormat, ImportState, OnConflict, Tally
 from domain.posts import PostStatus
 from tests.builders import NOON, a_post
 from tests.imports.places import Place
@@ -45,6 +45,14 @@ async def test_a_row_brings_all_that_it_says(place: Place) -> None:
         *("greetings", "Grüße", "<p>Hi</p>", "html", "Hi", ("a", "b"), "page", "draft", at, NOON, 7, "bob"),
         *("old", "17", NOON, 1),
     )
+
+
+async def test_html_is_cleaned_and_markdown_left_alone(place: Place) -> None:
+    evil = '<p onclick="x()">Hi<script>alert(1)</script></p>'
+    rows = [titled("A", slug="a", content=evil, content_format="html"), titled("B", slug="b", content=evil)]
+    for on_conflict in (OnConflict.SKIP, OnConflict.UPDATE):
+        await place.imported(lines(*rows), on_conflict=on_conflict)
+        assert [post.content for post in await place.posts()] == ["<p>Hi</p>", evil]
 
 
 async def test_csv_brings_the_same(place: Place) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from application.imports import CancelImport, ResumeImport, RetryImport, RetryOptions
+from application.ports.formats import PostRow
 from domain.actors import Role
 from domain.errors import WrongState
 from domain.imports import ImportFormat, ImportJob, ImportState, OnConflict, Tally
@@ -14,6 +16,7 @@ from domain.users import User
 from infrastructure.memory.queue import MemoryQueue
 from tests.imports.faults import Crash, Disturbed, raising
 from tests.imports.places import CHUNK_ROWS, LEASE, Place, whole
+from tests.imports.readings import Given, Parsed
 from tests.imports.test_faults import FILE, Left, clear, left_by
 from tests.imports.test_posts import lines, titled
 
@@ -199,6 +202,25 @@ async def test_a_dry_run_is_tried_again_in_earnest(place: Place, operator: User)
     job = await retried(place, parent, operator, create_authors=True, dry_run=False)
     assert job.tally == Tally(created=1, authors_created=1)
     assert [post.author for post in await place.posts()] == ["cleo"]
+
+
+async def test_a_retry_is_seen_to_move_between_its_rows_and_ends_after_the_last(
+    place: Place, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Parsed] = [PostRow(f"T {number}", "nobody" if number in (0, 60, 61) else "ann") for number in range(100)]
+    parent = await place.upload(b"x" * 100)
+    await replace(place.run_import(), formats=Given(rows))(parent.id)
+
+    monkeypatch.setattr("application.import_rows._PASSED_MAX", 20)
+    read: list[int] = []
+    told: list[ImportJob] = []
+    retry = RetryImport(place.begin, place.blobs, MemoryQueue(), place.clock, place.ids)
+    child = await retry(parent.id, RetryOptions(), actor=operator.actor)
+    done = await replace(place.run_import(), formats=Given(rows, read.append))(child.id, told.append)
+    assert done.tally == Tally(failed=3)
+    assert [each.tally.failed for each in told] == [1, 1, 3]
+    assert [each.checkpoint.offset for each in told] == [21, 41, 62]
+    assert max(read) <= 63
 
 
 @pytest.mark.parametrize("number", range(1, 6))
