@@ -30,8 +30,8 @@ class Slugger(Protocol):
 
 class HtmlCleaner(Protocol):
     def __call__(self, html: str) -> str:
-        """Without scripts, styles, event handlers and all else that could act in a reader's browser. Raises InvalidValue
-        for what is nested too deeply to be cleaned."""
+        """Without scripts, styles, event handlers and all else that could act in a reader's browser. Raises
+        InvalidValue for what is nested too deeply to be cleaned."""
         ...
 
 
