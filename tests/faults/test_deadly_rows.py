@@ -13,8 +13,8 @@ from tests.workers.processes import Service
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 40
-SMALL_CHUNKS = {"BYLINE_IMPORT_CHUNK_ROWS": "4"}
+ROWS = 30
+SMALL_CHUNKS = {"BYLINE_IMPORT_CHUNK_ROWS": "2"}
 
 
 def archive(source: str, *, deadly: frozenset[int] = frozenset()) -> bytes:
@@ -48,8 +48,8 @@ async def worked_off(office: Service, *jobs: ImportJob) -> int:
             died += 1
 
 
-@pytest.mark.parametrize("line", [1, 18])
-async def test_a_deadly_row_is_quarantined_and_all_others_are_in(offices: Offices, line: int) -> None:
+async def test_a_deadly_row_is_quarantined_and_all_others_are_in(offices: Offices) -> None:
+    line = ROWS // 2
     async with offices() as office:
         job = await office.start_import(archive("a", deadly=frozenset({line})))
         died = await worked_off(office, job)

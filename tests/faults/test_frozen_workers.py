@@ -1,4 +1,4 @@
-"""A worker that stands still past its lease, at any moment, while another finishes its job: thawed, it commits no row."""
+"""A worker that stands still past its lease while another finishes its job: thawed, it commits no row."""
 
 import pytest
 

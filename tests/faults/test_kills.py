@@ -20,7 +20,7 @@ LONGEST_LIFE_S = 0.2
 @pytest.mark.parametrize(
     ("scenario", "kills"),
     [
-        pytest.param(new_posts(FEW_ROWS), 6, id="new posts, 6 kills"),
+        pytest.param(new_posts(FEW_ROWS), 3, id="new posts, 3 kills"),
         pytest.param(new_authors(FEW_ROWS), 3, id="new authors, 3 kills"),
         pytest.param(updates(FEW_ROWS), 3, id="updates, 3 kills"),
         pytest.param(rehearsed(FEW_ROWS), 3, id="a dry run, 3 kills"),
@@ -59,7 +59,7 @@ async def test_killed_at_boundaries_it_ends_as_one_that_nothing_disturbed(
 @pytest.mark.parametrize(
     ("scenario", "kills"),
     [
-        pytest.param(new_authors(600), 4, id="4 kills"),
+        pytest.param(new_authors(600), 3, id="3 kills"),
         pytest.param(new_authors(8_000), 50, id="50 kills", marks=pytest.mark.soak),
     ],
 )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 BOUND_S = 60.0
 POLL_S = 0.005
 AUTHORS = 3
+_TODAY = datetime.now(UTC)
 
 
 class WorkerProcess:
@@ -189,13 +191,13 @@ class Service:
 async def service(
     database_url: str, redis_url: str | None, folder: Path, *, repeatable: bool = False
 ) -> AsyncIterator[Service]:
-    """With an administrator, and the authors of archives. A `repeatable` one gives the ids and times that it gave
+    """With an administrator, and the authors of archives. A `repeatable` one gives the ids and times that others gave
     before: jobs that it queues in the same order have the same ids, and so do the posts that they make."""
     settings = Settings.model_validate({"database_url": database_url, "redis_url": redis_url, "data_dir": folder})
     container = Container(settings=settings)
     if repeatable:
-        container.clock.override(providers.Object(FixedClock()))
-        container.ids.override(providers.Object(CountingIds()))
+        container.clock.override(providers.Object(FixedClock(_TODAY)))
+        container.ids.override(providers.Object(CountingIds(at=_TODAY)))
     # Nobody signs in here.
     container.hasher.override(providers.Object(Argon2Hasher(threads=1, waiting=9, argon2=Argon2(1, 8, 1))))
     async with running(container) as byline:
