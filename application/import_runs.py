@@ -168,7 +168,14 @@ class RunImport:
 
     async def _settle_once(self, job: ImportJob, change: Change) -> ImportJob:
         async with self.begin() as work:
-            await work.imports.hold(job)
+            try:
+                await work.imports.hold(job)
+            except LeaseLost:
+                stored = await work.imports.get(job.id)
+                if stored.fence != job.fence:
+                    raise
+                # It is settled: of an earlier try, only the answer was lost.
+                return stored
             settled = change(await work.imports.lock(job.id))
             await work.imports.save(settled)
             if settled.succeeded:

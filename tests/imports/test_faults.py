@@ -108,6 +108,15 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(place: Place, undis
         assert await end_with(place, deaf) == left, f"commit {number}"
 
 
+async def test_whose_last_answer_is_lost_learns_how_it_ended(place: Place, undisturbed: tuple[Left, list[str]]) -> None:
+    _, calls = undisturbed
+    job = await place.upload(FILE)
+    deaf = Disturbed(place.begin).after("commit", raising(Unavailable("The database")), number=calls.count("commit"))
+    done = await place.run_import(begin=deaf)(job.id)
+    assert done == await place.job(job.id)
+    assert done.is_finished
+
+
 async def test_a_chunk_is_not_repeated_by_halves_either(place: Place, undisturbed: tuple[Left, list[str]]) -> None:
     left, _ = undisturbed
     deaf = Disturbed(place.begin).after("commit", raising(Unavailable("The database")), number=2)

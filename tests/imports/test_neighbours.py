@@ -50,6 +50,13 @@ async def test_a_row_that_another_brings_meanwhile_is_skipped(
     assert (await place.run_import(begin=quicker)(job.id)).tally == Tally(created=1, skipped=1)
 
 
+async def test_what_was_planned_after_a_row_that_another_brought_is_planned_anew(place: Place) -> None:
+    row = titled("Hello", source="old", external_id="1")
+    job = await place.upload(lines(row, titled("Other"), row, titled("More")))
+    quicker = Disturbed(place.begin).before("add_many", adding(place, slug="else", source="old", external_id="1"))
+    assert (await place.run_import(begin=quicker, chunk_rows=2)(job.id)).tally == Tally(created=2, skipped=2)
+
+
 async def test_rows_of_an_author_who_is_deleted_meanwhile_fail(place: Place) -> None:
     job = await place.upload(lines(titled("Hello"), titled("Other") | {"author": "bob"}))
 
