@@ -58,7 +58,9 @@ async def test_exactly_the_bad_rows_are_reported_and_mended_they_are_in(office: 
             file = await error_file(office, job, reported)
             there = {*await external_ids(office), *named_in(file, reported)}
             missing = (external_id for external_id in everything(rows) if external_id not in there)
-            again = await office.start_import(mended(file, reported, missing, source="archive-1"), form=None)
+            again = await office.start_import(
+                mended(file, reported, missing, source="archive-1", left_out=archive.refusals[-1].line), form=None
+            )
             again = await office.finished(again)
             assert (again.state, await office.refusals(again)) == (ImportState.SUCCEEDED, [])
             assert await external_ids(office) == everything(rows)
@@ -70,7 +72,7 @@ async def test_a_damaged_span_is_one_error_that_says_where_reading_went_on(offic
     good = b'{"title": "T%d", "author": "author-0"}'
     files = {
         NDJSON: b"\n".join([good % 1, b"\xff\x00 nothing", good % 3, good % 4]),
-        CSV: b'title,author\nT2,author-0\n"never closed,author-0\nT4,author-0\n"T\n5",author-0\n',
+        CSV: b'title,author,excerpt\nT2,author-0,\n"never closed,author-0,\nT4,author-0,\nT5,author-0,"a\nb"\n',
         JSON: b"[\n" + b",\n".join([good % 2, b'{"title": "broken', good % 4, good % 5]) + b"\n]\n",
     }
     async with office.worker():
