@@ -1,6 +1,7 @@
 """One step ahead, never two; and nothing goes on once whoever asked is done."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -108,7 +109,7 @@ async def test_a_step_that_was_begun_has_ended_before_whoever_asked_goes_on() ->
     assert ended.is_set()
 
 
-async def test_what_a_step_fails_with_comes_in_its_turn_and_is_nobodys_after_the_end() -> None:
+async def test_what_a_step_fails_with_comes_in_its_turn() -> None:
     async def step(number: int) -> int:
         if number:
             raise OSError("gone")
@@ -119,14 +120,25 @@ async def test_what_a_step_fails_with_comes_in_its_turn_and_is_nobodys_after_the
         with pytest.raises(OSError, match="gone"):
             await anext(results)
 
+
+async def test_what_a_step_fails_with_once_nobody_asks_any_more_is_not_told() -> None:
+    async def step(number: int) -> int:
+        if number:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("gone")
+        return number
+
     unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
     try:
         async with aclosing(ahead(numbers(2), step)) as results:
             await anext(results)
             await asyncio.sleep(0)
-            await asyncio.sleep(0)
         del results
+        gc.collect()
     finally:
-        asyncio.get_running_loop().set_exception_handler(None)
+        loop.set_exception_handler(None)
     assert unheard == []

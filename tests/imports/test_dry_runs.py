@@ -150,6 +150,8 @@ async def test_duplicates_slugs_and_authors_across_chunks_are_told(
         titled("Hello") | {"author": "dora"},
         titled("New", slug="hello-3"),
         titled("", content="x"),
+        titled("Again", slug="here"),
+        titled("Again", source="old", external_id="1"),
     ]
     told, came = await compared(
         place, lines(*rows), chunk_rows=chunk_rows, on_conflict=on_conflict, create_authors=True
