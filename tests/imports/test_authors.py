@@ -1,5 +1,6 @@
 """Whose the posts of an import are: authors found, made where that is asked for, or one for all."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -138,6 +139,22 @@ async def test_an_author_who_comes_between_is_not_made_again(place: Place) -> No
     quicker = Disturbed(place.begin).before("add_many", cleo_registers)
     assert (await place.run_import(begin=quicker)(job.id)).tally == Tally(created=2, authors_created=1)
     assert sorted(post.author for post in await place.posts()) == ["cleo", "dora"]
+
+
+async def test_an_author_whom_the_chunk_before_made_is_not_tried_again(place: Place) -> None:
+    job = await place.upload(lines(*[by("cleo")] * 8), create_authors=True)
+    looked = asyncio.Event()
+
+    async def look() -> None:
+        looked.set()
+
+    async def wait() -> None:
+        async with asyncio.timeout(10):
+            await looked.wait()
+
+    watched = Disturbed(place.begin).after("stored_by_login", look, number=2).before("commit", wait, number=2)
+    await place.run_import(begin=watched, chunk_rows=2)(job.id)
+    assert watched.calls.count("add_many") == 1 + 4
 
 
 async def test_who_is_unknown_fails_unless_authors_are_made(place: Place) -> None:

@@ -160,6 +160,13 @@ async def test_duplicates_slugs_and_authors_across_chunks_are_told(
     assert came[1].failed >= 4
 
 
+async def test_a_slug_that_the_chunk_before_took_is_told(place: Place) -> None:
+    rows = [titled("Hello 2"), titled("Hello"), titled("Hello"), titled("Named", slug="hello-3")]
+    told, came = await compared(place, lines(*rows), chunk_rows=1)
+    assert told == came
+    assert came[1] == Tally(created=3, failed=1)
+
+
 @pytest.mark.parametrize("on_conflict", OnConflict)
 async def test_of_users_the_same_is_told(place: Place, on_conflict: OnConflict) -> None:
     rows = [
