@@ -142,7 +142,7 @@ async def test_an_author_who_comes_between_is_not_made_again(place: Place) -> No
 
 
 async def test_an_author_whom_the_chunk_before_made_is_not_tried_again(place: Place) -> None:
-    job = await place.upload(lines(*[by("cleo")] * 8), create_authors=True)
+    job = await place.upload(lines(*(by("cleo", f"T {number}") for number in range(8))), create_authors=True)
     looked = asyncio.Event()
 
     async def look() -> None:
