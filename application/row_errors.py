@@ -70,17 +70,16 @@ def _within_bounds(row: Mapping[str, object]) -> Mapping[str, object] | str:
     """Its longest values become text, cut; where that is not enough, so does the whole row."""
     if len(_json(row)) <= ROW_SHOWN_MAX:
         return row
+    besides = len(_json(dict.fromkeys(row, "")))
+    sizes = {name: len(_json(value)) for name, value in row.items()} if besides <= ROW_SHOWN_MAX else {}
     for longest in _VALUE_SHOWN_MAX:
-        shorter = {name: _shorter(value, longest) for name, value in row.items()}
-        if len(_json(shorter)) <= ROW_SHOWN_MAX:
-            return shorter
+        if besides + sum(min(size, longest) for size in sizes.values()) <= ROW_SHOWN_MAX:
+            return {name: _shorter(value, longest) if sizes[name] > longest else value for name, value in row.items()}
     return _cut(_json(row), ROW_SHOWN_MAX)
 
 
-def _shorter(value: object, longest: int) -> object:
-    if len(text := _json(value)) <= longest:
-        return value
-    return _cut(value if isinstance(value, str) else text, longest)
+def _shorter(value: object, longest: int) -> str:
+    return _cut(value if isinstance(value, str) else _json(value), longest)
 
 
 def _cut(text: str, longest: int) -> str:
