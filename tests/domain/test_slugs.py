@@ -71,7 +71,7 @@ def test_a_title_keeps_its_words_where_they_are_free() -> None:
 
 
 def test_a_title_without_words_is_named_by_its_post() -> None:
-    assert Slug.made_from("", PostId(UUID(int=0xABC))).value == "post-000000000abc"
+    assert Slug.made_from("", PostId(UUID(int=0xABC))).value == "post-0000000000abc"
 
 
 @pytest.mark.parametrize("value", [str(UUID(int=2**127)), UUID(int=5).hex])
