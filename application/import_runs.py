@@ -15,11 +15,12 @@ from application.import_writing import PAUSES_S, Cancelled, Stopped, Unreadable,
 from application.ports.formats import Formats
 from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
-from application.ports.work import BeginWork
+from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Role
 from domain.errors import Busy, BylineError, LeaseLost, Unavailable, UserNotFound
-from domain.ids import ImportId
+from domain.ids import ImportId, UserId
 from domain.imports import DEATHS_MAX, ImportJob, ImportKind, ImportState
+from domain.users import User
 
 Change = Callable[[ImportJob], ImportJob]
 
@@ -59,11 +60,14 @@ class RunImport:
         *,
         stop: asyncio.Event | None = None,
     ) -> ImportJob:
-        job, may_give_roles = await self._claim(import_id)
+        job, may_give_roles, lacks_author = await self._claim(import_id)
         if job.state is ImportState.CANCELLING:
             return await self._settle(job, lambda stored: stored.stopped(at=self.clock.now()))
         if job.caution.is_hopeless:
             reason = f"Workers died {DEATHS_MAX} times in line {job.checkpoint.line}; see the worker's log."
+            return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
+        if lacks_author:
+            reason = "The default author is gone."
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         write = Writing(
             self.begin,
@@ -100,20 +104,18 @@ class RunImport:
             return PostRows.of(job, authors, slugger=self.slugger, clean=self.clean, pack=self.pack)
         return UserRows(job, may_give_roles, self.hasher, self.ids, RowIds(job), self.currency)
 
-    async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool]:
-        """The job, and whether who started it may give roles by now."""
+    async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool, bool]:
+        """The job, whether who started it may give roles by now, and whether its default author is gone."""
         async with self.begin() as work:
             now = self.clock.now()
             found = await work.imports.lock_to_claim(import_id, at=now)
             job = found.claimed(at=now, lease=self.limits.lease, chunk_rows=self.limits.chunk_rows)
             await work.imports.save_claim(job)
-            may_give_roles = False
-            if job.created_by is not None:
-                with contextlib.suppress(UserNotFound):
-                    user = await work.users.get(job.created_by)
-                    may_give_roles = user.is_active and user.role is Role.ADMIN
+            starter = await _found(job.created_by, work)
+            author = await _found(job.options.default_author, work)
             await work.commit()
-        return job, may_give_roles
+        may_give_roles = starter is not None and starter.is_active and starter.role is Role.ADMIN
+        return job, may_give_roles, job.options.default_author is not None and author is None
 
     @asynccontextmanager
     async def _lease_kept(self, job: ImportJob) -> AsyncIterator[None]:
@@ -182,3 +184,12 @@ class RunImport:
                 await work.imports.delete_marks(job.id)
             await work.commit()
         return replace(settled, revision=settled.revision + 1)
+
+
+async def _found(user_id: UserId | None, work: UnitOfWork) -> User | None:
+    if user_id is None:
+        return None
+    try:
+        return await work.users.get(user_id)
+    except UserNotFound:
+        return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from application.ports.formats import AuthorRow, PostRow
-from domain.imports import ImportJob, OnConflict, Tally
+from domain.imports import ImportJob, ImportState, OnConflict, Tally
 from tests.builders import a_user, an_account
 from tests.imports.faults import Disturbed
 from tests.imports.places import Place
@@ -174,6 +174,22 @@ async def test_a_default_author_writes_what_nobody_else_does(place: Place, creat
     )
     assert job.tally == Tally(created=3, authors_created=int(create_authors))
     assert [post.author for post in await place.posts()] == ["ann", "bob", "cleo" if create_authors else "bob"]
+
+
+async def test_a_job_whose_default_author_is_gone_fails_as_a_whole(place: Place) -> None:
+    default = await place.user_id("bob")
+    job = await place.upload(lines(*[by(None)] * 20), default_author=default)
+    async with place.begin() as work:
+        await work.accounts.delete_of(default)
+        await work.users.delete(default)
+        await work.commit()
+    failed = await place.run_import()(job.id)
+    assert failed == await place.job(job.id)
+    assert (failed.state, failed.error, failed.tally) == (
+        ImportState.FAILED,
+        "The default author is gone.",
+        Tally(),
+    )
 
 
 async def test_authors_are_found_by_username_and_address_in_any_case_and_by_their_words(place: Place) -> None:
