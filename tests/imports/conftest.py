@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports.places import MemoryPlace, Place, on_postgres
+from tests.imports.places import MemoryPlace, Place
+from tests.imports.postgres import on_postgres
 
 
 @pytest.fixture(params=["memory", pytest.param("database", marks=pytest.mark.servers)])
