@@ -8,16 +8,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def ahead_in_thread(items: Iterator[Item]) -> AsyncGenerator[Item, None]:
-    """Each item, the next one on its way in a thread. The thread has ended before this has."""
+async def ahead_in_thread(items: Iterator[Item], may_begin: asyncio.Event) -> AsyncGenerator[Item, None]:
+    """Each item, the next one on its way in a thread, as soon as that may begin. The thread has ended before this
+    has."""
     loop = asyncio.get_running_loop()
-    reading = loop.run_in_executor(None, next, items, None)
+
+    async def following() -> Item | None:
+        await may_begin.wait()
+        return await _to_its_end(loop.run_in_executor(None, next, items, None))
+
+    coming = asyncio.create_task(following())
     try:
-        while (item := await asyncio.shield(reading)) is not None:
-            reading = loop.run_in_executor(None, next, items, None)
+        while (item := await coming) is not None:
+            coming = asyncio.create_task(following())
             yield item
     finally:
-        await _ended(reading)
+        coming.cancel()
+        await _ended(coming)
 
 
 async def ahead(items: AsyncIterator[Item], step: Callable[[Item], Awaitable[Result]]) -> AsyncGenerator[Result, None]:
@@ -35,6 +42,15 @@ async def ahead(items: AsyncIterator[Item], step: Callable[[Item], Awaitable[Res
     finally:
         coming.cancel()
         await _ended(coming)
+
+
+async def _to_its_end(running: asyncio.Future[Result]) -> Result:
+    """A thread cannot be cancelled: it is waited for, and then this is."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await _ended(running)
+        raise
 
 
 async def _ended(future: asyncio.Future[Any]) -> None:

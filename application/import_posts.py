@@ -1,5 +1,6 @@
 """Importing posts: whose they are, whether they are here already, and under which slug."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -206,9 +207,7 @@ class PostRows:
         return key[0], key
 
     async def look(self, drafts: Sequence[PostDraft], work: UnitOfWork) -> PostsSight:
-        keys = {draft.key for draft in drafts if draft.key}
-        slugs = {draft.slug for draft in drafts}
-        logins = {login for author in {draft.author for draft in drafts if draft.author} for login in author.logins}
+        keys, slugs, logins = await asyncio.to_thread(_names, drafts)
         known = await work.posts.stored_by_external_id(keys) if keys else {}
         options = self.job.options
         updates = options.on_conflict is OnConflict.UPDATE
@@ -287,6 +286,16 @@ class PostRows:
         if changed:
             await work.posts.save_many(changed)
         return len(changed)
+
+
+def _names(drafts: Sequence[PostDraft]) -> tuple[set[Key], set[str], set[str]]:
+    """Keys, slugs, and the logins of authors."""
+    authors = {draft.author for draft in drafts if draft.author}
+    return (
+        {draft.key for draft in drafts if draft.key},
+        {draft.slug for draft in drafts},
+        {login for author in authors for login in author.logins},
+    )
 
 
 def _candidates(drafts: Sequence[PostDraft], known: Mapping[Key, Stored[PostId]], taken: set[str]) -> set[str]:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from application.ahead import ahead, ahead_in_thread
@@ -35,6 +35,8 @@ PAUSES_S = (0.05, 0.25, 1.0)
 # What a chunk's transaction may be refused for because of a row in it, or because somebody came between.
 _REFUSALS = (Conflict, UserNotFound, InvalidValue)
 _PLACES_AT_ONCE = 10_000
+# So many rows in a row that nobody can write, for no reason known, are no fault of the rows'.
+_UNEXPECTED_MAX = 20
 
 
 class Unreadable(Exception):
@@ -75,8 +77,12 @@ class Writing:
     stop: asyncio.Event
     on_progress: Callable[[ImportJob], None]
     only: frozenset[int] | None = None
+    unexpected: int = 0
     surprises: int = 0
     """How often something came otherwise than planned."""
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
+    """Not set while a chunk's transaction begins: for these moments PostgreSQL waits for us, and nothing else is begun
+    that computes."""
 
     async def __call__(self) -> None:
         """All that is left, or up to where too many rows have failed.
@@ -105,6 +111,8 @@ class Writing:
     async def _at_full_speed(self) -> None:
         before: asyncio.Future[Met | None] = asyncio.Future()
         before.set_result(Met())
+        self.under_way.set()
+        spent: list[_Planned] = []
 
         async def planned(chunk: Chunk[Any]) -> _Planned:
             nonlocal before
@@ -113,13 +121,21 @@ class Writing:
 
         async with (
             self._opened() as file,
-            aclosing(ahead_in_thread(self._chunks(file, self.limits.chunk_rows))) as read,
+            aclosing(ahead_in_thread(self._reading(file, spent), self.under_way)) as read,
             aclosing(ahead(read, planned)) as coming,
         ):
             async for each in coming:
                 await self._write(each)
+                spent.append(each)
                 if self.job.has_too_many_errors:
                     return
+
+    def _reading(self, file: BinaryIO, spent: list[_Planned]) -> Iterator[Chunk[Any]]:
+        """As `_chunks`. It is its thread that frees those that are `spent`, and not the event loop: that takes
+        milliseconds, in which PostgreSQL would wait for the next ones."""
+        for chunk in self._chunks(file, self.limits.chunk_rows):
+            yield chunk
+            spent.clear()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[BinaryIO]:
@@ -162,6 +178,7 @@ class Writing:
     ) -> _Planned:
         """Whatever goes wrong with that, writing will see to it, row by row where it must."""
         surprises, plan = self.surprises, None
+        await self.under_way.wait()
         with contextlib.suppress(Exception):
             sight = await self._sight(chunk)
             before = await since
@@ -183,11 +200,15 @@ class Writing:
             raise Stopped
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self.under_way.clear()
         plan = planned.plan if planned.surprises == self.surprises else None
         makes = None if plan is None else plan.makes
         if makes is not None:
             planned.makes.set_result(makes)
-        made = await self._write_chunk(planned.chunk, plan)
+        try:
+            made = await self._write_chunk(planned.chunk, plan)
+        finally:
+            self.under_way.set()
         if not planned.makes.done():
             planned.makes.set_result(made)
         took = loop.time() - began
@@ -208,7 +229,10 @@ class Writing:
         if len(chunk.drafts) == 1:
             if isinstance(refusal, BylineError):
                 problem = RowProblem(None, "refused", str(refusal))
+            elif self.unexpected >= _UNEXPECTED_MAX:
+                raise refusal
             else:
+                self.unexpected += 1
                 line = chunk.drafts[0].record.line
                 log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
                 problem = unexpected(refusal)
@@ -244,6 +268,7 @@ class Writing:
                 return None
             if stored.state is ImportState.CANCELLING:
                 raise Cancelled
+            self.under_way.set()
             outcome = await self._written(plan, work) if plan is not None else Outcome()
             errors = sorted([*chunk.errors, *outcome.errors], key=lambda error: error.place)
             if errors:
@@ -251,6 +276,8 @@ class Writing:
             advanced = job.advanced(chunk.tally(outcome), chunk.next, at=self.clock.now())
             await work.imports.save(advanced)
             await work.commit()
+        if plan is not None:
+            self.unexpected = 0
         self._proceed(advanced)
         outcome.made.add(outcome.met)
         return outcome.made

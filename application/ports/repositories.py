@@ -40,11 +40,13 @@ class ImportedPost:
 
 @dataclass(frozen=True, slots=True)
 class PackedPosts:
-    """New posts of an import, created `at`; `encoded` is how their store takes them, if it takes them otherwise."""
+    """New posts of an import, created `at`; `author_ids` has each of their authors once, and `encoded` is how their
+    store takes them, if it takes them otherwise."""
 
     posts: Sequence[ImportedPost]
     origin: ImportId
     at: datetime
+    author_ids: Sequence[UserId] = ()
     encoded: Sequence[bytes] = field(default=(), repr=False)
 
 

@@ -36,7 +36,8 @@ PIECE_BYTES: Final = 128 * 1024
 
 def pack_posts(posts: Sequence[ImportedPost], *, origin: ImportId, at: datetime) -> PackedPosts:
     """Encoded: first the views, empty where there are none, then the posts in pieces."""
-    return PackedPosts(posts, origin, at, (_views(posts), *_post_pieces(posts, origin, at)))
+    author_ids = tuple({post.author_id for post in posts})
+    return PackedPosts(posts, origin, at, author_ids, (_views(posts), *_post_pieces(posts, origin, at)))
 
 
 def views_of(packed: PackedPosts) -> bytes:

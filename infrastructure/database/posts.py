@@ -36,9 +36,10 @@ _SAVE_MANY: Final = """
         status = new.status, published_at = new.published_at, updated_at = new.updated_at, version = posts.version + 1
     FROM unnest($1::posts[]) AS new WHERE posts.id = new.id
 """
-_LOCK_AUTHORS: Final = """
-    SELECT id, (SELECT has_parameter_privilege('session_replication_role', 'SET')) AS may_skip_triggers
-    FROM users WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE
+_LOCK_AUTHORS_AND_SKIP_TRIGGERS: Final = """
+    WITH locked AS (SELECT id FROM users WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE)
+    SELECT CASE WHEN count(*) = cardinality($1::uuid[]) AND has_parameter_privilege('session_replication_role', 'SET')
+           THEN set_config('session_replication_role', 'replica', true) END AS skips_triggers FROM locked
 """
 
 
@@ -109,19 +110,12 @@ class SqlPosts:
     async def add_many(self, packed: PackedPosts) -> None:
         """Where it is allowed, without the triggers that look up each row's foreign keys one by one, which take as long
         as two indexes: the authors are looked up and kept here, all at once, and the views' posts were just written."""
-        skips_triggers = await self._lock_authors({post.author_id for post in packed.posts})
-        if skips_triggers:
-            await self._tx.run("SET LOCAL session_replication_role = replica")
+        (locked,) = await self._tx.fetch(_LOCK_AUTHORS_AND_SKIP_TRIGGERS, packed.author_ids)
         await self._tx.copy_encoded(posts, POST_COLUMNS, pieces_of(packed))
         if views := views_of(packed):
             await self._tx.copy_encoded(post_views, VIEWS_COLUMNS, alone(views))
-        if skips_triggers:
+        if locked["skips_triggers"]:
             await self._tx.run("SET LOCAL session_replication_role = origin")
-
-    async def _lock_authors(self, author_ids: Collection[UserId]) -> bool:
-        """Whether all are there, and stay until the transaction ends, and it may skip triggers."""
-        found = await self._tx.fetch(_LOCK_AUTHORS, list(author_ids))
-        return len(found) == len(author_ids) and all(row["may_skip_triggers"] for row in found)
 
     async def _one(self, statement: Select[Any], post_id: PostId) -> Post:
         row = (await self._tx.execute(statement)).first()
