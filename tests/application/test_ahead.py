@@ -16,6 +16,12 @@ async def numbers(count: int) -> AsyncIterator[int]:
         yield number
 
 
+def at_once() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 async def until(condition: threading.Event) -> None:
     assert await asyncio.to_thread(condition.wait, 10)
 
@@ -31,11 +37,29 @@ async def test_items_are_read_in_a_thread_one_ahead() -> None:
                 third.set()
             yield number
 
-    reading = ahead_in_thread(items())
+    reading = ahead_in_thread(items(), at_once())
     assert [await anext(reading), await anext(reading)] == [0, 1]
     await until(third)
     assert read == [0, 1, 2]
     assert [number async for number in reading] == [2, 3, 4]
+
+
+async def test_nothing_is_read_before_it_may_begin() -> None:
+    read: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            read.append(number)
+            yield number
+
+    may_begin = asyncio.Event()
+    async with aclosing(ahead_in_thread(items(), may_begin)) as reading:
+        first = asyncio.create_task(anext(reading))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert read == []
+        may_begin.set()
+        assert await first == 0
 
 
 async def test_the_thread_has_ended_before_whoever_asked_goes_on() -> None:
@@ -49,7 +73,7 @@ async def test_the_thread_has_ended_before_whoever_asked_goes_on() -> None:
         yield 1
 
     async def first_only() -> None:
-        async with aclosing(ahead_in_thread(items())) as reading:
+        async with aclosing(ahead_in_thread(items(), at_once())) as reading:
             await anext(reading)
             await until(begun)
 
@@ -70,7 +94,7 @@ async def test_what_a_source_fails_with_comes_in_its_turn() -> None:
         yield 0
         raise OSError("gone")
 
-    reading = ahead_in_thread(items())
+    reading = ahead_in_thread(items(), at_once())
     assert await anext(reading) == 0
     with pytest.raises(OSError, match="gone"):
         await anext(reading)
