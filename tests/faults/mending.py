@@ -12,17 +12,12 @@ from domain.imports import ImportFormat, ImportKind
 Row = dict[str, Any]
 Entry = dict[str, Any]
 
-_LACKING: Mapping[str, Callable[[Row], Row]] = {
-    "title": lambda row: row | {"title": "Mended"},
-    "author": lambda row: row | {"author": "author-0"},
-    "views": lambda row: row | {"views": type(row["views"])(0)},
-    "tags": lambda row: row | {"tags": ["news"]},
-    # What nobody needs is taken out.
-    **{
-        name: lambda row, name=name: row | {name: None}
-        for name in ("slug", "status", "published_at", "excerpt", "type")
-    },
-    "titel": lambda row: {name: value for name, value in row.items() if name != "titel"},
+_NOT_NEEDED = frozenset({"slug", "status", "published_at", "excerpt", "type"})
+_RIGHT: Mapping[str, Callable[[Row], object]] = {
+    "title": lambda _: "Mended",
+    "author": lambda _: "author-0",
+    "views": lambda row: type(row["views"])(0),
+    "tags": lambda _: ["news"],
 }
 
 
@@ -59,12 +54,16 @@ def _read(file: bytes, form: ImportFormat) -> list[Entry]:
 
 
 def _mended(entry: Entry, missing: Iterator[str], source: str) -> Row:
-    row = _taken_apart(entry)
+    row, field = _taken_apart(entry), entry["field"]
     if row is None:
         return {"title": "Mended", "author": "author-0", "source": source, "external_id": next(missing)}
     if entry["code"] == "duplicate":
         return row | {"external_id": next(missing)}
-    return _LACKING[entry["field"]](row) if entry["field"] else row
+    if entry["code"] == "unknown_field":
+        return {name: value for name, value in row.items() if name != field}
+    if not field:
+        return row
+    return row | {field: None if field in _NOT_NEEDED else _RIGHT[field](row)}
 
 
 def _taken_apart(entry: Entry) -> Row | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -9,7 +10,7 @@ from benchmarks.make_archive import Refusal
 from domain.imports import ALONE_MAX, ImportJob, ImportState, Tally
 from tests.faults.conftest import Offices
 from tests.faults.deadly_worker import DEADLY
-from tests.workers.processes import Service
+from tests.workers.processes import Service, WorkerProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -38,14 +39,24 @@ async def worked_off(office: Service, *jobs: ImportJob) -> int:
     died = 0
     while True:
         async with office.worker("tests.faults.deadly_worker", **SMALL_CHUNKS) as worker:
-            ends = asyncio.gather(*(office.finished(job) for job in jobs))
-            death = asyncio.create_task(worker.ended())
-            await asyncio.wait([ends, death], return_when=asyncio.FIRST_COMPLETED)
-            if ends.done():
-                death.cancel()
+            done = asyncio.create_task(_all_finished(office, jobs))
+            dead = asyncio.create_task(_dead(worker))
+            await asyncio.wait([done, dead], return_when=asyncio.FIRST_COMPLETED)
+            for waiting in (done, dead):
+                waiting.cancel()
+            if done.done():
+                await done
                 return died
-            ends.cancel()
             died += 1
+
+
+async def _all_finished(office: Service, jobs: Sequence[ImportJob]) -> None:
+    for job in jobs:
+        await office.finished(job)
+
+
+async def _dead(worker: WorkerProcess) -> None:
+    await worker.process.wait()
 
 
 async def test_a_deadly_row_is_quarantined_and_all_others_are_in(offices: Offices) -> None:

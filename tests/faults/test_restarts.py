@@ -1,7 +1,7 @@
 """PostgreSQL that crashes and restarts, Valkey that forgets all, workers that are replaced: nothing of it shows."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from itertools import cycle
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from domain.imports import ImportState, Tally
+from domain.imports import ImportJob, ImportState, Tally
 from infrastructure.database import schema
 from tests.embedded.trees import Tree, all_gone, eventually, tree
 from tests.faults.conftest import Offices
@@ -46,7 +46,7 @@ async def test_postgresql_restarts_and_valkey_forgets_in_the_middle(
         job = await scenario.start(office)
         read = 0
         for how, _ in zip(cycle((CRASH, IMMEDIATE, FAST)), range(restarts), strict=False):
-            job = await office.wait_for(job, lambda now, read=read: now.tally.rows_read > read, "more rows are in")
+            job = await office.wait_for(job, has_read_more_than(read), "more rows are in")
             assert not job.is_finished
             read = job.tally.rows_read
             postgres = own.child("postgres")
@@ -74,7 +74,7 @@ async def test_workers_replaced_one_after_the_other_give_the_job_on(offices: Off
             job = await office.claimed(job, after=number - 1)
             following = await stack.enter_async_context(office.worker(**(slowly if number < restarts else {})))
             read = job.tally.rows_read
-            await office.wait_for(job, lambda now, read=read: now.tally.rows_read > read, "more rows are in")
+            await office.wait_for(job, has_read_more_than(read), "more rows are in")
             assert await worker.end(signal.SIGTERM) == 0
             assert (await worker.event("import_given_back"))["state"] == ImportState.QUEUED
             worker = following
@@ -104,3 +104,7 @@ async def test_queued_jobs_are_all_done_once_after_valkey_has_forgotten_them(
 
 def small_file(number: int) -> bytes:
     return b"".join(b'{"title": "%s %d", "author": "author-0"}\n' % (word, number) for word in (b"One", b"Two"))
+
+
+def has_read_more_than(rows: int) -> Callable[[ImportJob], bool]:
+    return lambda job: job.tally.rows_read > rows
