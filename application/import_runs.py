@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from application.import_authors import Authors
@@ -16,6 +16,7 @@ from application.ports.formats import Formats
 from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
 from application.ports.work import BeginWork, UnitOfWork
+from application.turns import Turns
 from domain.actors import Role
 from domain.errors import Busy, BylineError, LeaseLost, Unavailable, UserNotFound
 from domain.ids import ImportId, UserId
@@ -27,6 +28,19 @@ Change = Callable[[ImportJob], ImportJob]
 _GIVING_BACK_S = 2.0
 
 
+class _CallsForCaution(Exception):
+    """A worker died on the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Whether who started the job may give roles by now, and whether its default author is gone."""
+
+    job: ImportJob
+    may_give_roles: bool
+    lacks_author: bool
+
+
 @dataclass(frozen=True, slots=True)
 class RunImport:
     """From where it stands to its end, each chunk in one transaction with its row errors and the checkpoint: whenever
@@ -35,7 +49,8 @@ class RunImport:
     While a chunk is written, what the next one meets is looked up, and the one after that is read. A lease of
     `limits.lease` is renewed every third of it. A row that the database refuses fails alone. `on_progress` is told
     after every commit. With `stop` set, or cancelled, the job is given back, queued, at the next checkpoint. After a
-    worker died on a chunk it is halved, as `Caution` says.
+    worker died on a chunk it is halved, as `Caution` says; for as long as that is so, no other import runs in this
+    process, so that nobody is blamed for a neighbour's row.
 
     Raises ImportNotFound; WrongState where it cannot be claimed; LeaseLost where another worker took it over meanwhile;
     Busy and Unavailable where the database cannot be written for seconds.
@@ -52,6 +67,7 @@ class RunImport:
     pack: PackPosts
     limits: ImportLimits
     currency: str
+    turns: Turns = field(default_factory=Turns)
 
     async def __call__(
         self,
@@ -60,13 +76,26 @@ class RunImport:
         *,
         stop: asyncio.Event | None = None,
     ) -> ImportJob:
-        job, may_give_roles, lacks_author = await self._claim(import_id)
+        with contextlib.suppress(_CallsForCaution):
+            async with self.turns.beside_others():
+                return await self._run(await self._claim(import_id, is_alone=False), on_progress, stop, lambda: None)
+        async with self.turns.alone() as relax:
+            return await self._run(await self._claim(import_id, is_alone=True), on_progress, stop, relax)
+
+    async def _run(
+        self,
+        claim: _Claim,
+        on_progress: Callable[[ImportJob], None] | None,
+        stop: asyncio.Event | None,
+        relax: Callable[[], None],
+    ) -> ImportJob:
+        job = claim.job
         if job.state is ImportState.CANCELLING:
             return await self._settle(job, lambda stored: stored.stopped(at=self.clock.now()))
         if job.caution.is_hopeless:
             reason = f"Workers died {DEATHS_MAX} times in line {job.checkpoint.line}; see the worker's log."
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
-        if lacks_author:
+        if claim.lacks_author:
             reason = "The default author is gone."
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         write = Writing(
@@ -75,14 +104,14 @@ class RunImport:
             self.formats,
             self.clock,
             self.limits,
-            self._rows(job, may_give_roles),
+            self._rows(job, claim.may_give_roles),
             job,
             stop or asyncio.Event(),
             on_progress or (lambda _: None),
         )
         try:
             async with self._lease_kept(job):
-                await write()
+                await write(relax)
             return await self._settle(job, self._ended)
         except Stopped:
             return await self._settle(job, self._released)
@@ -104,18 +133,20 @@ class RunImport:
             return PostRows.of(job, authors, slugger=self.slugger, clean=self.clean, pack=self.pack)
         return UserRows(job, may_give_roles, self.hasher, self.ids, RowIds(job), self.currency)
 
-    async def _claim(self, import_id: ImportId) -> tuple[ImportJob, bool, bool]:
-        """The job, whether who started it may give roles by now, and whether its default author is gone."""
+    async def _claim(self, import_id: ImportId, *, is_alone: bool) -> _Claim:
+        """Raises _CallsForCaution where it does, and its worker would not be alone."""
         async with self.begin() as work:
             now = self.clock.now()
             found = await work.imports.lock_to_claim(import_id, at=now)
             job = found.claimed(at=now, lease=self.limits.lease, chunk_rows=self.limits.chunk_rows)
+            if job.caution.chunk_rows and not is_alone:
+                raise _CallsForCaution
             await work.imports.save_claim(job)
             starter = await _found(job.created_by, work)
             author = await _found(job.options.default_author, work)
             await work.commit()
         may_give_roles = starter is not None and starter.is_active and starter.role is Role.ADMIN
-        return job, may_give_roles, job.options.default_author is not None and author is None
+        return _Claim(job, may_give_roles, job.options.default_author is not None and author is None)
 
     @asynccontextmanager
     async def _lease_kept(self, job: ImportJob) -> AsyncIterator[None]:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO
 
 from application.ahead import ahead, ahead_in_thread
@@ -76,6 +78,8 @@ class Writing:
     job: ImportJob
     stop: asyncio.Event
     on_progress: Callable[[ImportJob], None]
+    thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "import"))
+    """One for all that computes: more would only fight for the interpreter."""
     only: frozenset[int] | None = None
     unexpected: int = 0
     surprises: int = 0
@@ -84,16 +88,18 @@ class Writing:
     """Not set while a chunk's transaction begins: for these moments PostgreSQL waits for us, and nothing else is begun
     that computes."""
 
-    async def __call__(self) -> None:
-        """All that is left, or up to where too many rows have failed.
+    async def __call__(self, relax: Callable[[], None] = lambda: None) -> None:
+        """All that is left, or up to where too many rows have failed. `relax` is told when no caution is called for.
 
         Raises Unreadable, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be written for
         seconds.
         """
-        if self.job.parent_id is not None:
-            self.only = await self._failed_places(self.job.parent_id)
-        if await self._carefully():
-            await self._at_full_speed()
+        with self.thread:
+            if self.job.parent_id is not None:
+                self.only = await self._failed_places(self.job.parent_id)
+            if await self._carefully():
+                relax()
+                await self._at_full_speed()
 
     async def _carefully(self) -> bool:
         """After a death: chunk by chunk, each read only when the one before is in. Whether there may be more."""
@@ -102,7 +108,7 @@ class Writing:
         async with self._opened() as file:
             chunks = self._chunks(file, self.job.caution.chunk_rows)
             while self.job.caution.chunk_rows and not self.job.has_too_many_errors:
-                chunk = await asyncio.to_thread(next, chunks, None)
+                chunk = await self._in_thread(next, chunks, None)
                 if chunk is None:
                     return False
                 await self._write(_Planned(chunk, None, self.surprises, asyncio.Future()))
@@ -114,14 +120,14 @@ class Writing:
         self.under_way.set()
         spent: list[_Planned] = []
 
-        async def planned(chunk: Chunk[Any]) -> _Planned:
+        async def planned(read: tuple[Chunk[Any], Any]) -> _Planned:
             nonlocal before
             last, before = before, asyncio.Future()
-            return await self._planned(chunk, last, before)
+            return await self._planned(*read, last, before)
 
         async with (
             self._opened() as file,
-            aclosing(ahead_in_thread(self._reading(file, spent), self.under_way)) as read,
+            aclosing(ahead_in_thread(self._reading(file, spent), self.under_way, thread=self.thread)) as read,
             aclosing(ahead(read, planned)) as coming,
         ):
             async for each in coming:
@@ -130,11 +136,11 @@ class Writing:
                 if self.job.has_too_many_errors:
                     return
 
-    def _reading(self, file: BinaryIO, spent: list[_Planned]) -> Iterator[Chunk[Any]]:
-        """As `_chunks`. It is its thread that frees those that are `spent`, and not the event loop: that takes
-        milliseconds, in which PostgreSQL would wait for the next ones."""
+    def _reading(self, file: BinaryIO, spent: list[_Planned]) -> Iterator[tuple[Chunk[Any], Any]]:
+        """As `_chunks`, each with the names in it. It is its thread that frees those that are `spent`, and not the
+        event loop: that takes milliseconds, in which PostgreSQL would wait for the next ones."""
         for chunk in self._chunks(file, self.limits.chunk_rows):
-            yield chunk
+            yield chunk, self.rows.names(chunk.drafts)
             spent.clear()
 
     @asynccontextmanager
@@ -174,26 +180,29 @@ class Writing:
             places += found
 
     async def _planned(
-        self, chunk: Chunk[Any], since: asyncio.Future[Met | None], makes: asyncio.Future[Met | None]
+        self, chunk: Chunk[Any], names: Any, since: asyncio.Future[Met | None], makes: asyncio.Future[Met | None]
     ) -> _Planned:
         """Whatever goes wrong with that, writing will see to it, row by row where it must."""
         surprises, plan = self.surprises, None
         await self.under_way.wait()
         with contextlib.suppress(Exception):
-            sight = await self._sight(chunk)
+            sight = await self._sight(chunk, names)
             before = await since
             if before is not None:
                 plan = await self._plan(chunk, sight, before)
         return _Planned(chunk, plan, surprises, makes)
 
-    async def _sight(self, chunk: Chunk[Any]) -> Any:
+    async def _sight(self, chunk: Chunk[Any], names: Any) -> Any:
         async with self.begin() as work:
-            return await self.rows.look(chunk.drafts, work)
+            return await self.rows.look(chunk.drafts, names, work)
 
     async def _plan(self, chunk: Chunk[Any], sight: Any, since: Met) -> Plan:
-        plan: Plan = await asyncio.to_thread(self.rows.plan, chunk.drafts, sight, since)
+        plan: Plan = await self._in_thread(self.rows.plan, chunk.drafts, sight, since)
         await self.rows.prepare(plan)
         return plan
+
+    async def _in_thread(self, compute: Callable[..., Any], *values: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, compute, *values)
 
     async def _write(self, planned: _Planned) -> None:
         if self.stop.is_set():
@@ -258,7 +267,8 @@ class Writing:
 
     async def _commit(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         if chunk.drafts and plan is None:
-            plan = await self._plan(chunk, await self._sight(chunk), Met())
+            names = await self._in_thread(self.rows.names, chunk.drafts)
+            plan = await self._plan(chunk, await self._sight(chunk, names), Met())
         job = self.job
         async with self.begin() as work:
             stored = await work.imports.hold(job)
