@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def ahead_in_thread(items: Iterator[Item], may_begin: asyncio.Event) -> AsyncGenerator[Item, None]:
-    """Each item, the next one on its way in a thread, as soon as that may begin. The thread has ended before this
-    has."""
+async def ahead_in_thread(
+    items: Iterator[Item], may_begin: asyncio.Event, *, thread: Executor | None = None
+) -> AsyncGenerator[Item, None]:
+    """Each item, the next one on its way in a thread, as soon as that may begin. When this has ended, no thread is at
+    it any more."""
     loop = asyncio.get_running_loop()
 
     async def following() -> Item | None:
         await may_begin.wait()
-        return await _to_its_end(loop.run_in_executor(None, next, items, None))
+        return await _to_its_end(loop.run_in_executor(thread, next, items, None))
 
     coming = asyncio.create_task(following())
     try:

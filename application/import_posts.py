@@ -1,6 +1,5 @@
 """Importing posts: whose they are, whether they are here already, and under which slug."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -40,6 +39,10 @@ Key = tuple[str, str]
 
 _EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
 
+
+# An enumeration's members take a while to be found, for millions of rows.
+_HTML, _MARKDOWN, _POST = ContentFormat.HTML, ContentFormat.MARKDOWN, PostType.POST
+_DRAFT, _PUBLISHED = PostStatus.DRAFT, PostStatus.PUBLISHED
 
 _STATUSES = {Publish.KEEP: None, Publish.DRAFT: PostStatus.DRAFT, Publish.ALL: PostStatus.PUBLISHED}
 _NOBODY = UserId(UUID(int=0))
@@ -129,6 +132,13 @@ class PostsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PostNames:
+    keys: set[Key]
+    slugs: set[str]
+    logins: set[str]
+
+
+@dataclass(frozen=True, slots=True)
 class PostRows:
     """A row that was here before the job is skipped, updated or failed, as the job says; one that names what an earlier
     row of it made or met fails as a duplicate. All times that rows leave open are the job's creation, so that a run
@@ -159,8 +169,8 @@ class PostRows:
         title = checked_title(row.title)
         content = row.content or ""
         checked_content(content)
-        content_format = row.content_format or ContentFormat.MARKDOWN
-        if content_format is ContentFormat.HTML and content:
+        content_format = row.content_format or _MARKDOWN
+        if content_format is _HTML and content:
             content = checked_content(self.clean(content))
         if row.excerpt is not None:
             checked_excerpt(row.excerpt)
@@ -168,9 +178,9 @@ class PostRows:
         slug = Slug(row.slug).value if row.slug else slug_made_from(self.slugger(title), post_id)
         source, key = self._identity(record, row)
         published_at = None if row.published_at is None else checked_instant(row.published_at, "published_at")
-        status = row.status or (PostStatus.DRAFT if published_at is None else PostStatus.PUBLISHED)
+        status = row.status or (_DRAFT if published_at is None else _PUBLISHED)
         status = self.status or status
-        if published_at is None and status is PostStatus.PUBLISHED:
+        if published_at is None and status is _PUBLISHED:
             published_at = self.job.created_at
         post = ImportedPost(
             post_id,
@@ -181,7 +191,7 @@ class PostRows:
             content_format,
             row.excerpt,
             checked_tags(row.tags) if row.tags else (),
-            row.type or PostType.POST,
+            row.type or _POST,
             status,
             published_at,
             source,
@@ -206,8 +216,16 @@ class PostRows:
         key = (source, f"{file}:{place}") if source else (file, place)
         return key[0], key
 
-    async def look(self, drafts: Sequence[PostDraft], work: UnitOfWork) -> PostsSight:
-        keys, slugs, logins = await asyncio.to_thread(_names, drafts)
+    def names(self, drafts: Sequence[PostDraft]) -> PostNames:
+        authors = {draft.author for draft in drafts if draft.author}
+        return PostNames(
+            {draft.key for draft in drafts if draft.key},
+            {draft.slug for draft in drafts},
+            {login for author in authors for login in author.logins},
+        )
+
+    async def look(self, drafts: Sequence[PostDraft], names: PostNames, work: UnitOfWork) -> PostsSight:
+        keys, slugs, logins = names.keys, names.slugs, names.logins
         known = await work.posts.stored_by_external_id(keys) if keys else {}
         options = self.job.options
         updates = options.on_conflict is OnConflict.UPDATE
@@ -286,16 +304,6 @@ class PostRows:
         if changed:
             await work.posts.save_many(changed)
         return len(changed)
-
-
-def _names(drafts: Sequence[PostDraft]) -> tuple[set[Key], set[str], set[str]]:
-    """Keys, slugs, and the logins of authors."""
-    authors = {draft.author for draft in drafts if draft.author}
-    return (
-        {draft.key for draft in drafts if draft.key},
-        {draft.slug for draft in drafts},
-        {login for author in authors for login in author.logins},
-    )
 
 
 def _candidates(drafts: Sequence[PostDraft], known: Mapping[Key, Stored[PostId]], taken: set[str]) -> set[str]:

@@ -140,7 +140,11 @@ class RowsOfKind(Protocol[SomeDraft, Sight, SomePlan]):
         """Called in a thread. Raises InvalidValue."""
         ...
 
-    async def look(self, drafts: Sequence[SomeDraft], work: UnitOfWork) -> Sight:
+    def names(self, drafts: Sequence[SomeDraft]) -> Any:
+        """Called in a thread: what `look` looks up."""
+        ...
+
+    async def look(self, drafts: Sequence[SomeDraft], names: Any, work: UnitOfWork) -> Sight:
         """What is stored that the drafts meet with."""
         ...
 

@@ -109,12 +109,15 @@ class UserRows:
         password = checked_password(row.password) if row.password else None
         return UserDraft(record, row, user, password, (username.folded, email.value))
 
-    async def look(self, drafts: Sequence[UserDraft], work: UnitOfWork) -> UsersSight:
-        logins = {login for draft in drafts for login in draft.logins}
-        stored = await work.users.stored_by_login(logins)
+    def names(self, drafts: Sequence[UserDraft]) -> set[str]:
+        return {login for draft in drafts for login in draft.logins}
+
+    async def look(self, drafts: Sequence[UserDraft], names: set[str], work: UnitOfWork) -> UsersSight:
+
+        stored = await work.users.stored_by_login(names)
         remembered = Met()
         if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
-            met = Met(logins=logins, ids={one.id for one in stored.values()})
+            met = Met(logins=names, ids={one.id for one in stored.values()})
             remembered = await met.remembered(self.job.id, work)
         return UsersSight(stored, remembered)
 
