@@ -60,19 +60,20 @@ async def test_postgresql_restarts_and_valkey_forgets_in_the_middle(
 
 
 @pytest.mark.parametrize(
-    ("rows", "restarts"), [pytest.param(600, 3, id="3"), pytest.param(4_000, 20, id="20", marks=pytest.mark.soak)]
+    ("rows", "restarts"), [pytest.param(1_500, 3, id="3"), pytest.param(15_000, 20, id="20", marks=pytest.mark.soak)]
 )
 async def test_workers_replaced_one_after_the_other_give_the_job_on(offices: Offices, rows: int, restarts: int) -> None:
     scenario = new_authors(rows)
     expected = await scenario.undisturbed(offices)
     async with offices() as office, AsyncExitStack() as stack:
         # Most of the time it waits, so that there is enough left to do for everybody.
-        slowly = {"BYLINE_IMPORT_SHARE": "0.05"}
+        patient = {"BYLINE_IMPORT_LEASE_S": "10"}
+        slowly = {"BYLINE_IMPORT_SHARE": "0.05", **patient}
         worker = await stack.enter_async_context(office.worker(**slowly))
         job = await scenario.start(office)
         for number in range(1, restarts + 1):
             job = await office.claimed(job, after=number - 1)
-            following = await stack.enter_async_context(office.worker(**(slowly if number < restarts else {})))
+            following = await stack.enter_async_context(office.worker(**(slowly if number < restarts else patient)))
             read = job.tally.rows_read
             await office.wait_for(job, has_read_more_than(read), "more rows are in")
             assert await worker.end(signal.SIGTERM) == 0
