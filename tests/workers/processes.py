@@ -140,11 +140,20 @@ class Service:
 
     async def claimed(self, job: ImportJob, *, after: int) -> ImportJob:
         """Once somebody has it under a higher fence than `after`; they are woken until then."""
-        async with asyncio.timeout(BOUND_S):
-            while (found := await self.job(job)).fence <= after and not found.is_finished:
-                await self.wake(job)
-                await asyncio.sleep(10 * POLL_S)
-        return found
+
+        def is_claimed(now: ImportJob) -> bool:
+            return now.fence > after or now.is_finished
+
+        waking = asyncio.create_task(self._wake_again_and_again(job))
+        try:
+            return await self.wait_for(job, is_claimed, f"it is claimed after {after}")
+        finally:
+            waking.cancel()
+
+    async def _wake_again_and_again(self, job: ImportJob) -> None:
+        while True:
+            await self.wake(job)
+            await asyncio.sleep(10 * POLL_S)
 
     async def wake(self, job: ImportJob) -> None:
         with suppress(Unavailable):
