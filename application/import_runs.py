@@ -211,8 +211,6 @@ class RunImport:
                 return stored
             settled = change(await work.imports.lock(job.id))
             await work.imports.save(settled)
-            if settled.succeeded:
-                await work.imports.delete_marks(job.id)
             await work.commit()
         return replace(settled, revision=settled.revision + 1)
 

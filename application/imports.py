@@ -1,7 +1,7 @@
 """Bulk imports from the outside: receive a file, queue a job, tell how it goes. `import_runs` is the inside."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -338,34 +338,41 @@ async def _author(work: UnitOfWork, named: str | None) -> UserId | None:
 
 @dataclass(frozen=True, slots=True)
 class SweepUploads:
-    """Deletes the files and the row errors of jobs that finished longer than `kept` ago, and, a day after they were
-    written, files that no job names. The jobs stay."""
+    """Deletes the files, the row errors and the marks of jobs that finished longer than `kept` ago, the marks of those
+    that succeeded at once, and, a day after they were written, files that no job names. The jobs stay."""
 
     begin: BeginWork
     blobs: BlobStorage
     clock: Clock
     kept: timedelta
     batch: int = 1_000
+    marks_batch: int = 20_000
 
     async def __call__(self) -> int:
         """How many files were deleted."""
         now = self.clock.now()
+        before = now - self.kept
         swept = await self.blobs.drop_unfinished(now - _ORPHANED)
         old = await self.blobs.older_than(now - _ORPHANED)
         for first in range(0, len(old), self.batch):
             keys = old[first : first + self.batch]
             async with self.begin() as work:
-                needed = await work.imports.blobs_needed(keys, finished_after=now - self.kept)
+                needed = await work.imports.blobs_needed(keys, finished_after=before)
             for key in keys:
                 if key not in needed:
                     await self.blobs.delete(key)
                     swept += 1
-        while True:
+        await self._delete(lambda work: work.imports.delete_errors(finished_before=before, limit=self.batch))
+        await self._delete(lambda work: work.imports.delete_marks(finished_before=before, limit=self.marks_batch))
+        return swept
+
+    async def _delete(self, some: Callable[[UnitOfWork], Awaitable[int]]) -> None:
+        """Each time in a transaction of its own, until there are none."""
+        deleted = 1
+        while deleted:
             async with self.begin() as work:
-                deleted = await work.imports.delete_errors(finished_before=now - self.kept, limit=self.batch)
+                deleted = await some(work)
                 await work.commit()
-            if deleted < self.batch:
-                return swept
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,11 +132,7 @@ class MemoryImports:
 
     async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
         await self._tx.statement()
-        jobs = {
-            job.id
-            for job in self._tx.imports.values()
-            if job.finished_at is not None and job.finished_at < finished_before
-        }
+        jobs = {job.id for job in self._tx.imports.values() if _finished(job, finished_before)}
         old = sorted(key for key in self._numbers() if key[0] in jobs)[:limit]
         for key in old:
             await self._tx.import_errors.remove(key)
@@ -153,10 +149,13 @@ class MemoryImports:
         await self._tx.statement()
         return {mark for mark in marks if self._tx.import_marks.find((import_id, mark)) is not None}
 
-    async def delete_marks(self, import_id: ImportId) -> None:
+    async def delete_marks(self, *, finished_before: datetime, limit: int) -> int:
         await self._tx.statement()
-        for key in [key for key, _ in self._tx.import_marks.items() if key[0] == import_id]:
+        jobs = {job.id for job in self._tx.imports.values() if job.succeeded or _finished(job, finished_before)}
+        done = sorted(key for key, _ in self._tx.import_marks.items() if key[0] in jobs)[:limit]
+        for key in done:
             await self._tx.import_marks.remove(key)
+        return len(done)
 
     def _numbers(self) -> list[tuple[ImportId, int]]:
         return [key for key, _ in self._tx.import_errors.items()]
@@ -176,6 +175,10 @@ def _is_asked(job: ImportJob, query: ImportQuery) -> bool:
         and query.kind in (None, job.kind)
         and query.parent_id in (None, job.parent_id)
     )
+
+
+def _finished(job: ImportJob, before: datetime) -> bool:
+    return job.finished_at is not None and job.finished_at < before
 
 
 def _changed(stored: ImportJob, job: ImportJob) -> ImportJob:

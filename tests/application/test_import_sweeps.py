@@ -1,5 +1,6 @@
 """What is deleted of imports, and when."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tests.application.uploads import a_request, chunks, claimed, finished
 
 ERROR = RowError(2, "title", "too_short", "It must not be empty.", {"title": ""}, 2)
 SECOND = timedelta(seconds=1)
+MARKS = [bytes([number]) for number in range(5)]
 
 
 async def test_files_are_swept_when_no_job_needs_them(house: House, operator: Actor) -> None:
@@ -61,6 +63,36 @@ async def test_rows_that_failed_are_kept_as_long_as_the_file(house: House, opera
     await house.sweep_uploads()
     assert (await left(old), await left(young)) == ((False, 0), (True, 5))
     assert (await house.show_import(old.id, actor=operator)).tally.failed == 5
+
+
+async def test_marks_go_at_once_where_a_job_succeeded_and_with_the_file_where_not(
+    house: House, operator: Actor
+) -> None:
+    async def a_marked_job() -> ImportJob:
+        job = (await house.start_import(a_request(), actor=operator)).job
+        async with house.store.begin() as work:
+            await work.imports.add_marks(job.id, MARKS)
+            await work.commit()
+        return job
+
+    async def left(job: ImportJob) -> int:
+        async with house.store.begin() as work:
+            return len(await work.imports.marks_among(job.id, MARKS))
+
+    sweep = replace(house.sweep_uploads, marks_batch=2)
+    done, cancelled, running = [await a_marked_job() for _ in range(3)]
+    await finished(house, done)
+    await house.cancel_import(cancelled.id, actor=operator)
+    await claimed(house, running)
+    assert [await left(job) for job in (done, cancelled, running)] == [5, 5, 5]
+    await sweep()
+    assert [await left(job) for job in (done, cancelled, running)] == [0, 5, 5]
+    house.clock.advance(UPLOAD_KEPT)
+    await sweep()
+    assert await left(cancelled) == 5
+    house.clock.advance(SECOND)
+    await sweep()
+    assert [await left(job) for job in (cancelled, running)] == [0, 5]
 
 
 async def test_a_file_is_kept_for_the_job_that_tries_its_rows_again(house: House, operator: Actor) -> None:

@@ -1,15 +1,18 @@
 """What is kept beside an import job: the rows that failed, and the marks of what it has met."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from domain.errors import ImportNotFound
 from domain.ids import ImportId
-from domain.imports import ImportJob, RowError
+from domain.imports import CLAIMED, FINISHED, ImportJob, ImportState, RowError
 from tests.builders import NOON, SECOND, a_job
 from tests.contract.adapters import Adapters
 from tests.contract.texts import NASTY_LINES
+
+MARKS = [b"one", b"two", b"three"]
 
 
 def an_error(place: int = 1) -> RowError:
@@ -106,18 +109,58 @@ async def test_marks_are_remembered_with_their_job_once(adapters: Adapters, job:
         assert await work.imports.marks_among(job.id, []) == set()
 
 
-async def test_marks_are_forgotten_job_by_job(adapters: Adapters, job: ImportJob) -> None:
-    other = a_job()
-    await adapters.keep(other)
+DONE = (ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS)
+
+
+async def marked(adapters: Adapters, state: ImportState, finished_at: datetime | None = None) -> ImportJob:
+    """With three marks."""
+    job = replace(a_job(), state=state, finished_at=finished_at)
+    await adapters.keep(job)
     async with adapters.begin() as work:
-        for each in (job, other):
-            await work.imports.add_marks(each.id, [b"one", b"two"])
-        await work.imports.delete_marks(job.id)
-        assert await work.imports.marks_among(job.id, [b"one"]) == set()
+        await work.imports.add_marks(job.id, MARKS)
         await work.commit()
+    return job
+
+
+async def marks_deleted(adapters: Adapters, limit: int) -> list[int]:
+    """How many each time, up to where there are none."""
+    counts = [limit]
+    while counts[-1]:
+        async with adapters.begin() as work:
+            counts.append(await work.imports.delete_marks(finished_before=NOON, limit=limit))
+            await work.commit()
+    return counts[1:]
+
+
+@pytest.mark.parametrize(
+    ("state", "finished_at"),
+    [(state, at) for state in ImportState for at in ((NOON, NOON - SECOND) if state in FINISHED else (None,))],
+)
+async def test_marks_are_kept_until_nobody_can_want_them(
+    adapters: Adapters, state: ImportState, finished_at: datetime | None
+) -> None:
+    job = await marked(adapters, state, finished_at)
+    is_done = state in DONE or finished_at == NOON - SECOND
+    assert await marks_deleted(adapters, 10) == ([3, 0] if is_done else [0])
     async with adapters.begin() as work:
-        assert await work.imports.marks_among(job.id, [b"one", b"two"]) == set()
-        assert await work.imports.marks_among(other.id, [b"one", b"two"]) == {b"one", b"two"}
+        assert await work.imports.marks_among(job.id, MARKS) == (set() if is_done else set(MARKS))
+    assert await adapters.job(job.id) == job
+
+
+@pytest.mark.parametrize(("limit", "counts"), [(1, [1] * 12 + [0]), (5, [5, 5, 2, 0]), (12, [12, 0])])
+async def test_marks_of_many_jobs_are_deleted_a_few_at_a_time(
+    adapters: Adapters, limit: int, counts: list[int]
+) -> None:
+    async def some_more() -> list[ImportJob]:
+        states = (ImportState.SUCCEEDED, ImportState.RUNNING, ImportState.FAILED)
+        return [await marked(adapters, state, None if state in CLAIMED else NOON - SECOND) for state in states]
+
+    await adapters.keep(a_job())
+    jobs = [*await some_more(), await marked(adapters, ImportState.CANCELLED, NOON), *await some_more()]
+    assert await marks_deleted(adapters, limit) == counts
+    async with adapters.begin() as work:
+        left = [len(await work.imports.marks_among(each.id, MARKS)) for each in jobs]
+    assert left == [0, 3, 0, 3, 0, 3, 0]
 
 
 async def test_marks_are_of_a_job(adapters: Adapters) -> None:

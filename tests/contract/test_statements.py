@@ -77,7 +77,7 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "imports.delete_errors": lambda work: work.imports.delete_errors(finished_before=NOON, limit=1),
     "imports.add_marks": lambda work: work.imports.add_marks(JOB.id, [b"mark"]),
     "imports.marks_among": lambda work: work.imports.marks_among(JOB.id, [b"mark"]),
-    "imports.delete_marks": lambda work: work.imports.delete_marks(JOB.id),
+    "imports.delete_marks": lambda work: work.imports.delete_marks(finished_before=NOON, limit=1),
     "outbox.add": lambda work: work.outbox.add(MESSAGE),
     "outbox.claim": lambda work: work.outbox.claim(1, at=NOON, until=NOON),
     "outbox.done": lambda work: work.outbox.done(MESSAGE.id),

@@ -98,7 +98,6 @@ async def dry(case: Case, chunk_rows: int, dies_at: int | None) -> Report:
     if not (await place.job(job.id)).is_finished:
         await place.run_import(chunk_rows=chunk_rows)(job.id)
     assert await place.everything() == before
-    assert place.store.tables.import_marks.rows == {}
     return await report(place, job)
 
 

@@ -257,7 +257,7 @@ async def test_damage_is_reported_once_whoever_dies_after_it(place: Place, size:
     packed = gzip.compress(lines(*rows), mtime=0)
     job = await place.upload(packed[:-6])
     with pytest.raises(Crash):
-        await place.run_import(begin=Disturbed(place.begin).before("delete_marks", raising(Crash())))(job.id)
+        await place.run_import(begin=Disturbed(place.begin).before("lock", raising(Crash())))(job.id)
     place.clock.advance(LEASE)
     done = await place.run_import()(job.id)
     errors = await place.errors(job.id)

@@ -125,7 +125,7 @@ async def test_aborting_gives_the_job_back_without_its_chunk(place: MemoryPlace,
 async def test_an_import_that_fails_unexpectedly_leaves_the_others_alone(place: MemoryPlace) -> None:
     gate = Gate(place)
     gate.opened.set()
-    gate.before("delete_marks", _fail)
+    gate.before("lock", _fail)
     runner = a_runner(place, gate)
     jobs = [await uploaded(place, f"File {number}") for number in range(2)]
     with structlog.testing.capture_logs() as logs:
