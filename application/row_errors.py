@@ -12,7 +12,8 @@ from domain.imports import ImportKind, RowError
 _SECRET = re.compile(r"pass|pwd|secret|token|credential|(api|private).?key", re.IGNORECASE)
 _PUBLIC_OF_USERS = frozenset(each.name for each in fields(UserRow) if each.repr)
 MASK = "***"
-_CUT = "… (cut)"
+CUT = "… (cut)"
+"""What a value that is kept in part ends with."""
 _NAME_MAX = 100
 
 ROW_SHOWN_MAX = 256 * 1024
@@ -87,9 +88,9 @@ def _cut(text: str, longest: int) -> str:
     if len(_json(text)) <= longest:
         return text
     text = text[:longest]
-    while (length := len(_json(text + _CUT))) > longest:
+    while (length := len(_json(text + CUT))) > longest:
         text = text[: min(len(text) * longest // length, len(text) - 1)]
-    return text + _CUT
+    return text + CUT
 
 
 def _json(value: object) -> str:

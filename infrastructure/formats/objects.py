@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from application.ports.formats import FileShape, PostRow, RowProblem, UserRow
+from application.row_errors import CUT
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
@@ -32,8 +33,6 @@ Read: TypeAlias = tuple[Row | RowProblem, Raw]
 """What a record is, and as what a row error shows it."""
 
 ENTRY_KEYS = ("line", "field", "code", "message", "row")
-CUT = "… (cut)"
-"""What an error file's long values end with."""
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
