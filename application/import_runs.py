@@ -11,7 +11,7 @@ from application.import_authors import Authors
 from application.import_posts import PostRows
 from application.import_rows import ImportLimits, RowIds, RowsOfKind
 from application.import_users import UserRows
-from application.import_writing import PAUSES_S, Cancelled, Stopped, Unreadable, Writing
+from application.import_writing import PAUSES_S, Cancelled, Defective, Stopped, Unreadable, Writing
 from application.ports.formats import Formats
 from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
@@ -47,10 +47,11 @@ class RunImport:
     this ends, whoever claims the job next goes on from there, and no row is lost or written twice.
 
     While a chunk is written, what the next one meets is looked up, and the one after that is read. A lease of
-    `limits.lease` is renewed every third of it. A row that the database refuses fails alone. `on_progress` is told
-    after every commit. With `stop` set, or cancelled, the job is given back, queued, at the next checkpoint. After a
-    worker died on a chunk it is halved, as `Caution` says; for as long as that is so, no other import runs in this
-    process, so that nobody is blamed for a neighbour's row.
+    `limits.lease` is renewed every third of it. A row that the database refuses fails alone; where row after row cannot
+    be written, and nobody knows why, the job fails. `on_progress` is told after every commit. With `stop` set, or
+    cancelled, the job is given back, queued, at the next checkpoint. After a worker died on a chunk it is halved, as
+    `Caution` says; for as long as that is so, no other import runs in this process, so that nobody is blamed for a
+    neighbour's row.
 
     Raises ImportNotFound; WrongState where it cannot be claimed; LeaseLost where another worker took it over meanwhile;
     Busy and Unavailable where the database cannot be written for seconds.
@@ -117,9 +118,9 @@ class RunImport:
             return await self._settle(job, self._released)
         except Cancelled:
             return await self._settle(job, lambda stored: stored.stopped(at=self.clock.now()))
-        except Unreadable as error:
-            unreadable = str(error)
-            return await self._settle(job, lambda stored: stored.failed(unreadable, at=self.clock.now()))
+        except (Unreadable, Defective) as error:
+            reason = str(error)
+            return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         except (Busy, Unavailable):
             await self._leave(job, self._settle_once)
             raise

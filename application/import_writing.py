@@ -37,12 +37,16 @@ PAUSES_S = (0.05, 0.25, 1.0)
 # What a chunk's transaction may be refused for because of a row in it, or because somebody came between.
 _REFUSALS = (Conflict, UserNotFound, InvalidValue)
 _PLACES_AT_ONCE = 10_000
-# So many rows in a row that nobody can write, for no reason known, are no fault of the rows'.
+# So many rows in a row that cannot be written, for a reason that nobody foresaw, are no fault of the rows'.
 _UNEXPECTED_MAX = 20
 
 
 class Unreadable(Exception):
     """The file as a whole. `str` says why, fit for the operator."""
+
+
+class Defective(Exception):
+    """Something of ours, not of the rows'. `str` says what is known of it, fit for the operator."""
 
 
 class Cancelled(Exception):
@@ -91,7 +95,7 @@ class Writing:
     async def __call__(self, relax: Callable[[], None] = lambda: None) -> None:
         """All that is left, or up to where too many rows have failed. `relax` is told when no caution is called for.
 
-        Raises Unreadable, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be written for
+        Raises Unreadable, Defective, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be written for
         seconds.
         """
         with self.thread:
@@ -225,7 +229,7 @@ class Writing:
 
     async def _write_chunk(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         """What the job has made and met by it, where that is known. What the database goes on refusing is halved until
-        a row is refused alone."""
+        a row is refused alone. Raises Defective where row after row fails as nobody expects, and none is written."""
         try:
             return await self._try_to_commit(chunk, plan)
         except (LeaseLost, Unavailable, Cancelled):
@@ -236,21 +240,26 @@ class Writing:
         if not chunk.drafts or (len(chunk.drafts) == 1 and isinstance(refusal, Busy)):
             raise refusal
         if len(chunk.drafts) == 1:
-            if isinstance(refusal, BylineError):
-                problem = RowProblem(None, "refused", str(refusal))
-            elif self.unexpected >= _UNEXPECTED_MAX:
-                raise refusal
-            else:
-                self.unexpected += 1
-                line = chunk.drafts[0].record.line
-                log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
-                problem = unexpected(refusal)
+            problem = self._problem(chunk.drafts[0].record.line, refusal)
             return await self._try_to_commit(chunk.failed(problem, self.rows.kind), None)
         for half in chunk.halves():
             # Unless the whole chunk was committed, and only the answer to that was lost.
             if half.next.offset > self.job.checkpoint.offset:
                 await self._write_chunk(half, None)
         return None
+
+    def _problem(self, line: int, refusal: Exception) -> RowProblem:
+        """Raises Defective."""
+        if isinstance(refusal, BylineError):
+            return RowProblem(None, "refused", str(refusal))
+        log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
+        if self.unexpected >= _UNEXPECTED_MAX:
+            raise Defective(
+                f"Something is wrong with Byline or its database: {_UNEXPECTED_MAX + 1} rows one after the other, the"
+                f" last in line {line}, cannot be imported ({type(refusal).__name__}); see the worker's log."
+            ) from refusal
+        self.unexpected += 1
+        return unexpected(refusal)
 
     async def _try_to_commit(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         """Several times. Raises what the last one raised."""
