@@ -179,7 +179,8 @@ class RunImport:
     def _ended(self, stored: ImportJob) -> ImportJob:
         now = self.clock.now()
         if stored.has_too_many_errors:
-            reason = f"{stored.tally.failed} rows failed, more than the {stored.options.max_errors} that were allowed."
+            failed = f"{stored.tally.failed - stored.forgiven}{' more' if stored.forgiven else ''} rows failed"
+            reason = f"{failed}, more than the {stored.options.max_errors} that were allowed."
             return stored.failed(reason, at=now)
         return stored.finished(at=now)
 

@@ -95,8 +95,8 @@ class Writing:
     async def __call__(self, relax: Callable[[], None] = lambda: None) -> None:
         """All that is left, or up to where too many rows have failed. `relax` is told when no caution is called for.
 
-        Raises Unreadable, Defective, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be written for
-        seconds.
+        Raises Unreadable, Defective, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be
+        written for seconds.
         """
         with self.thread:
             if self.job.parent_id is not None:

@@ -56,7 +56,8 @@ class Publish(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """`columns` says which field a name of the file stands for. `default_author` writes the posts that name nobody, and
-    those whose author is unknown unless `create_authors`. More than `max_errors` failed rows fail the job.
+    those whose author is unknown unless `create_authors`. More than `max_errors` failed rows fail the job; each time
+    that it is resumed, it may have as many again.
 
     A `dry_run` goes the same way and tells the same, and changes nothing.
     """
@@ -197,6 +198,7 @@ class ImportJob:
     `file_hash` is the SHA-256 of the file in hex. `bytes_done` never falls; it is `bytes_total` after the last commit,
     and not before.
     `busy_s` is how long workers have been at it up to the last commit, at `progressed_at`.
+    `forgiven` failed rows are from before it was resumed, and count no more against `max_errors`.
     `parent_id` is the job whose failed rows this one tries again.
     """
 
@@ -220,6 +222,7 @@ class ImportJob:
     caution: Caution = Caution()
     busy_s: float = 0.0
     progressed_at: datetime | None = None
+    forgiven: int = 0
     revision: int = 1
     parent_id: ImportId | None = None
     idempotency_key: str | None = None
@@ -256,7 +259,7 @@ class ImportJob:
 
     @property
     def has_too_many_errors(self) -> bool:
-        return self.options.max_errors is not None and self.tally.failed > self.options.max_errors
+        return self.options.max_errors is not None and self.tally.failed - self.forgiven > self.options.max_errors
 
     def claimable(self, *, at: datetime) -> bool:
         """Queued, or somebody's whose lease has run out."""
@@ -321,12 +324,19 @@ class ImportJob:
 
     def resumed(self) -> Self:
         """Queued, to go on from its checkpoint, where it was only uploaded, was cancelled or failed; itself where it is
-        queued. Raises WrongState."""
+        queued. As many more rows may fail as `max_errors` says. Raises WrongState."""
         if self.state is ImportState.QUEUED:
             return self
         if self.state not in (ImportState.UPLOADED, ImportState.CANCELLED, ImportState.FAILED):
             raise WrongState(f"The import is {self.state}: only one that was cancelled or has failed goes on.")
-        return replace(self, state=ImportState.QUEUED, error=None, finished_at=None, caution=Caution())
+        return replace(
+            self,
+            state=ImportState.QUEUED,
+            error=None,
+            finished_at=None,
+            caution=Caution(),
+            forgiven=self.tally.failed,
+        )
 
     def require_retriable(self) -> Self:
         """Itself, where it has finished with failed rows. Raises WrongState."""

@@ -255,7 +255,8 @@ class ImportRepository(Protocol):
         ...
 
     async def change(self, job: ImportJob) -> ImportJob:
-        """State, error, caution and times, after `lock`, by others than its worker; with its next revision."""
+        """State, error, caution, times and what is forgiven, after `lock`, by others than its worker; with its next
+        revision."""
         ...
 
     async def hold(self, job: ImportJob) -> ImportJob:

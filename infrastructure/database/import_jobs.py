@@ -47,6 +47,7 @@ def state_of(job: ImportJob) -> dict[str, object]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "lease_until": job.lease_until,
+        "forgiven": job.forgiven,
         **_caution_of(job),
         "progressed_at": job.progressed_at,
     }
@@ -94,6 +95,7 @@ def job_of(row: Row[Any]) -> ImportJob:
         caution=Caution(row.caution_chunk_rows, row.caution_rows, row.caution_deaths),
         busy_s=row.busy_s,
         progressed_at=row.progressed_at,
+        forgiven=row.forgiven,
         revision=row.revision,
         parent_id=None if row.parent_id is None else ImportId(row.parent_id),
         idempotency_key=row.idempotency_key,

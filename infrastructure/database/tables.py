@@ -254,6 +254,7 @@ imports = Table(
     Column("caution_deaths", Integer, nullable=False),
     Column("busy_s", Double, nullable=False),
     Column("progressed_at", Instant),
+    Column("forgiven", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("parent_id", Uuid),
     Column("idempotency_key", Text),

@@ -192,5 +192,6 @@ def _changed(stored: ImportJob, job: ImportJob) -> ImportJob:
         progressed_at=job.progressed_at,
         finished_at=job.finished_at,
         lease_until=job.lease_until,
+        forgiven=job.forgiven,
         revision=stored.revision + 1,
     )

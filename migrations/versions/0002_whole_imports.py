@@ -64,6 +64,7 @@ def downgrade() -> None:
         "caution_deaths",
         "busy_s",
         "progressed_at",
+        "forgiven",
         "revision",
         "parent_id",
         "idempotency_key",
@@ -82,6 +83,7 @@ def _imports() -> None:
         _add("imports", name, sa.Integer(), "0")
     _add("imports", "busy_s", sa.Double(), "0")
     op.add_column("imports", sa.Column("progressed_at", INSTANT))
+    _add("imports", "forgiven", sa.BigInteger(), "0")
     _add("imports", "revision", sa.Integer(), "1")
     op.add_column("imports", sa.Column("parent_id", sa.Uuid))
     op.create_foreign_key("fk_imports_parent_id", "imports", "imports", ["parent_id"], ["id"], ondelete="SET NULL")

@@ -44,12 +44,26 @@ async def test_a_change_touches_nothing_that_its_worker_writes(adapters: Adapter
         finished_at=NOON + SECOND,
         lease_until=None,
         caution=Caution(1, 2, 3),
+        forgiven=2**40,
     )
     async with adapters.begin() as work:
         await work.imports.lock(job.id)
         await work.imports.change(replace(other, tally=Tally(), checkpoint=Checkpoint(), busy_s=9.0, fence=9))
         await work.commit()
     assert await adapters.job(job.id) == replace(other, revision=before.revision + 1)
+
+
+async def test_what_a_resumed_job_is_forgiven_outlives_its_worker(adapters: Adapters) -> None:
+    job = replace(a_job(), state=ImportState.FAILED, tally=Tally(failed=3))
+    await adapters.keep(job)
+    async with adapters.begin() as work:
+        await work.imports.change((await work.imports.lock(job.id)).resumed())
+        await work.commit()
+    claimed = await claim(adapters, job.id)
+    await save(adapters, claimed.advanced(Tally(failed=1), Checkpoint(10, 2, 10), at=NOON + SECOND))
+    await save(adapters, (await adapters.job(job.id)).released(at=NOON + SECOND))
+    stored = await adapters.job(job.id)
+    assert (stored.state, stored.tally, stored.forgiven) == (ImportState.QUEUED, Tally(failed=4), 3)
 
 
 async def test_a_job_that_is_not_there_is_not_changed(adapters: Adapters) -> None:

@@ -58,6 +58,7 @@ async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
         caution=Caution(7, 8, 9),
         busy_s=0.1,
         progressed_at=NOON + 3 * SECOND,
+        forgiven=2**39,
         revision=10,
         parent_id=parent.id,
         idempotency_key=NASTY,

@@ -146,6 +146,19 @@ def test_more_errors_than_allowed_are_too_many() -> None:
     assert [with_max(errors).has_too_many_errors for errors in (None, 0, 1, 2)] == [False, True, True, False]
 
 
+def test_a_resumed_job_may_have_as_many_errors_again() -> None:
+    job = replace(a_job(), options=ImportOptions(a_job().kind, max_errors=2))
+    for resumptions in range(3):
+        job = advanced(claimed(job), Tally(failed=2))
+        assert not job.has_too_many_errors
+        job = advanced(job, Tally(failed=1))
+        assert job.has_too_many_errors
+        job = job.failed("Too many.", at=NOON).resumed()
+        assert (job.has_too_many_errors, job.tally.failed) == (False, 3 * (resumptions + 1))
+    assert job.options.max_errors == 2
+    assert job.resumed() is job
+
+
 def test_bytes_done_follow_the_file_and_are_all_of_it_only_at_the_end() -> None:
     job = a_running_job()
     assert job.bytes_done == 0

@@ -65,7 +65,7 @@ async def test_no_row_is_lost_once_the_mistake_is_mended(place: Place, chunk_row
 
 async def test_a_mistake_that_stays_costs_each_resumption_as_many_rows_and_no_more(place: Place) -> None:
     job = await place.upload(file(range(ROWS)))
-    for number in range(1, 4):
+    for number in (1, 2):
         failed = await place.run_import(begin=deadly(place), chunk_rows=8)(job.id)
         assert (failed.state, failed.tally, failed.fence) == (ImportState.FAILED, Tally(failed=number * MOST), number)
         await place.change(job.id, lambda job: job.resumed())

@@ -162,6 +162,20 @@ async def test_more_failed_rows_than_allowed_end_the_job_at_that_chunk(place: Pl
     assert (await place.imported(lines(*rows), max_errors=24)).state is ImportState.COMPLETED_WITH_ERRORS
 
 
+async def test_a_job_that_is_resumed_after_too_many_errors_may_have_as_many_again(place: Place, operator: User) -> None:
+    rows = [titled("" if number % 3 == 0 else f"T {number}") for number in range(70)]
+    job = await place.imported(lines(*rows), max_errors=9)
+    assert (job.state, job.tally.rows_read, job.tally.failed) == (ImportState.FAILED, 4 * CHUNK_ROWS, 10)
+    await resume(place, job, operator)
+    job = await place.run_import()(job.id)
+    assert (job.state, job.tally.rows_read, job.tally.failed) == (ImportState.FAILED, 9 * CHUNK_ROWS, 21)
+    assert job.error == "11 more rows failed, more than the 9 that were allowed."
+    await resume(place, job, operator)
+    job = await place.run_import()(job.id)
+    assert (job.state, job.tally) == (ImportState.COMPLETED_WITH_ERRORS, Tally(created=46, failed=24))
+    assert job.options.max_errors == 9
+
+
 async def test_only_rows_that_failed_are_tried_again(place: Place, operator: User) -> None:
     rows = [titled(f"T {number}") | {"author": "cleo" if number % 10 == 3 else "ann"} for number in range(40)]
     parent = await place.imported(lines(*rows))
