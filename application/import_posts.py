@@ -236,7 +236,9 @@ class PostRows:
             ids: set[UUID] = {one.id for one in (*known.values(), *stored.values())} if updates else set()
             met = Met(keys, slugs, logins if options.dry_run else set(), ids)
             remembered = await met.remembered(self.job.id, work)
-        candidates = _candidates(drafts, known, {*stored, *remembered.slugs})
+        taken = {*stored, *remembered.slugs}
+        # Most chunks hold no slug twice, and none that is there.
+        candidates = _candidates(drafts, known, taken) if taken or len(slugs) < len(drafts) else set()
         if candidates:
             stored = {**stored, **await work.posts.stored_by_slug(candidates)}
             if options.dry_run or updates:

@@ -306,7 +306,8 @@ class RowIds:
     def __call__(self, place: int) -> UUID:
         low = (place * 0x9E3779B1 + self._salt) & _LOW_32
         made = _new(UUID)
-        _set(made, "int", self._base | (place >> 30 & 0xFFF) << 64 | (place & 0x3FFF_FFFF) << 32 | low)
+        high = place << 32 if place < 2**30 else (place >> 30 & 0xFFF) << 64 | (place & 0x3FFF_FFFF) << 32
+        _set(made, "int", self._base | high | low)
         _set(made, "is_safe", SafeUUID.unknown)
         return made
 

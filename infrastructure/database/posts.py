@@ -21,8 +21,11 @@ _COLUMNS = tuple(column.name for column in posts.columns if column.computed is N
 
 _FEW_SOURCES: Final = 4
 
-_BY_SLUG: Final = "SELECT slug, id, origin FROM posts WHERE slug = ANY($1::text[])"
-_BY_EXTERNAL_ID: Final = "SELECT external_id, id, origin FROM posts WHERE source = $1 AND external_id = ANY($2::text[])"
+# Lines of one text: asyncpg looks at each item of an array three times.
+_BY_SLUG: Final = r"SELECT slug, id, origin FROM posts WHERE slug = ANY(string_to_array($1, E'\n'))"
+_BY_EXTERNAL_ID: Final = r"""
+    SELECT external_id, id, origin FROM posts WHERE source = $1 AND external_id = ANY(string_to_array($2, E'\n'))
+"""
 # That there is an external id is said again, since it is what the index says: it holds no others.
 _BY_SOURCE_AND_EXTERNAL_ID: Final = """
     SELECT source, external_id, id, origin
@@ -83,7 +86,7 @@ class SqlPosts:
         return bool(found.scalar_one())
 
     async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:
-        return {row["slug"]: _stored(row) for row in await self._tx.fetch(_BY_SLUG, list(slugs))}
+        return {row["slug"]: _stored(row) for row in await self._tx.fetch(_BY_SLUG, "\n".join(slugs))}
 
     async def stored_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored[PostId]]:
         names: dict[str, list[str]] = defaultdict(list)
@@ -94,7 +97,7 @@ class SqlPosts:
             return {
                 (source, row["external_id"]): _stored(row)
                 for source, of_source in names.items()
-                for row in await self._tx.fetch(_BY_EXTERNAL_ID, source, of_source)
+                for row in await self._tx.fetch(_BY_EXTERNAL_ID, source, "\n".join(of_source))
             }
         columns = [source for source, _ in keys], [name for _, name in keys]
         found = await self._tx.fetch(_BY_SOURCE_AND_EXTERNAL_ID, *columns)

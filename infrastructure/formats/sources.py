@@ -10,7 +10,8 @@ from infrastructure.formats.encoding import SAMPLE_BYTES, UTF_8, encoding_of
 from infrastructure.formats.rows import BOM, SHOWN_OF_OVERLONG
 from infrastructure.formats.unpacking import Unpacked
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 96 * 1024
+"""Less than what malloc asks the kernel for, and gives back, each time."""
 
 # What stands for bytes that their encoding does not know: no UTF-8, so that the row fails alone.
 _BAD_BYTE = "\udcff"

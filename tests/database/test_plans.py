@@ -168,8 +168,8 @@ async def test_what_an_import_looks_up_is_found_by_index(archive: Archive) -> No
     slugs = [f"post-{number}" for number in range(0, 2 * POSTS, 100)]
     names = [f"user{number}" for number in range(0, 2 * USERS, 100)]
     asked: list[tuple[str, list[object]]] = [
-        (_BY_SLUG, [slugs]),
-        (_BY_EXTERNAL_ID, ["blog", slugs]),
+        (_BY_SLUG, ["\n".join(slugs)]),
+        (_BY_EXTERNAL_ID, ["blog", "\n".join(slugs)]),
         (_BY_SOURCE_AND_EXTERNAL_ID, [slugs, slugs]),
         (_BY_LOGIN, [names, [f"{name}@example.com" for name in names]]),
     ]
