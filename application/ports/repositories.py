@@ -157,7 +157,7 @@ class PostRepository(Protocol):
         ...
 
     async def stored_by_external_id(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored[PostId]]:
-        """Of those (source, external_id) that a post has, which one."""
+        """Of those (source, external_id) that a post has, which one. By their rules they hold no line breaks."""
         ...
 
     async def lock_many(self, post_ids: Collection[PostId]) -> list[Post]:
