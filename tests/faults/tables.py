@@ -1,7 +1,8 @@
 """What imports leave in a database, row for row, to be compared with what others left in another.
 
 Left out is only what cannot be told beforehand: the ids that workers make for accounts and authors (their usernames
-stand for them), and when and by whom a job was worked at. Posts have the ids that their job and place give them.
+stand for them), when and by whom a job was worked at, and what it remembers, which is swept at any time. Posts have
+the ids that their job and place give them.
 """
 
 from collections import Counter
@@ -47,7 +48,6 @@ _STATEMENTS: Mapping[str, tuple[str, frozenset[str]]] = {
         "SELECT import_id, number, line, field, code, message, row::text, place FROM import_errors ORDER BY 1, 2",
         frozenset(),
     ),
-    "import_marks": ("SELECT * FROM import_marks ORDER BY 1, 2", frozenset()),
 }
 
 
