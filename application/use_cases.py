@@ -5,25 +5,23 @@ from dataclasses import dataclass
 from application.administrators import CreateAdmin, FindAdmin, PromoteToAdmin
 from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessions
 from application.health import CheckHealth
-from application.import_runs import RunImport
+from application.importing.runs import RunImport
 from application.imports import (
     CancelImport,
-    DiscardUpload,
     DispatchImports,
     ExportImportErrors,
     ListImportErrors,
     ListImports,
-    ReceiveUpload,
     ResumeImport,
     RetryImport,
     ShowImport,
     StartImport,
-    SweepUploads,
     WatchImport,
 )
 from application.outbox import RelayOutbox
 from application.pages import Pages, SiteShape
 from application.posts import ChangePost, CreatePost, DeletePost, PublishPost, UnpublishPost
+from application.uploads import DiscardUpload, ReceiveUpload, SweepUploads
 from application.users import ChangeUser, DeleteUser, RegisterUser
 
 

@@ -13,7 +13,8 @@ from importlib.metadata import version
 
 from dependency_injector import containers, providers
 
-from application import administrators, auth, health, import_rows, import_runs, imports, outbox, posts, users
+from application import administrators, auth, health, imports, outbox, posts, uploads, users
+from application.importing import rows, runs
 from application.pages import Pages, SiteShape
 from application.ports.formats import ReadLimits
 from application.ports.repositories import PackPosts
@@ -146,9 +147,9 @@ class Container(containers.DeclarativeContainer):
         unpublish_post=providers.Factory(posts.UnpublishPost, begin=begin, clock=clock),
         delete_post=providers.Factory(posts.DeletePost, begin=begin),
         receive_upload=providers.Factory(
-            imports.ReceiveUpload, blobs=blobs, ids=ids, max_bytes=option.max_upload_bytes
+            uploads.ReceiveUpload, blobs=blobs, ids=ids, max_bytes=option.max_upload_bytes
         ),
-        discard_upload=providers.Factory(imports.DiscardUpload, blobs=blobs),
+        discard_upload=providers.Factory(uploads.DiscardUpload, blobs=blobs),
         start_import=providers.Factory(
             imports.StartImport,
             begin=begin,
@@ -170,7 +171,7 @@ class Container(containers.DeclarativeContainer):
         list_imports=providers.Factory(imports.ListImports, begin=begin),
         list_import_errors=providers.Factory(imports.ListImportErrors, begin=begin),
         run_import=providers.Factory(
-            import_runs.RunImport,
+            runs.RunImport,
             begin=begin_import,
             blobs=blobs,
             formats=formats,
@@ -181,7 +182,7 @@ class Container(containers.DeclarativeContainer):
             ids=ids,
             slugger=slugger,
             limits=providers.Factory(
-                import_rows.ImportLimits,
+                rows.ImportLimits,
                 chunk_rows=option.import_chunk_rows,
                 chunk_bytes=option.import_chunk_bytes,
                 reading=read_limits,
@@ -191,7 +192,7 @@ class Container(containers.DeclarativeContainer):
             currency=option.currency,
         ),
         sweep_uploads=providers.Factory(
-            imports.SweepUploads,
+            uploads.SweepUploads,
             begin=begin,
             blobs=blobs,
             clock=clock,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from application.import_runs import RunImport
+from application.importing.runs import RunImport
 from domain.errors import Busy, ImportNotFound, LeaseLost, Unavailable, WrongState
 from domain.ids import ImportId
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from application.auth import SweepSessions
-from application.imports import DispatchImports, SweepUploads
+from application.imports import DispatchImports
 from application.outbox import RelayOutbox
+from application.uploads import SweepUploads
 from domain.errors import Busy, Unavailable
 
 log = structlog.get_logger(__name__)

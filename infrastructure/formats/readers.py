@@ -6,14 +6,14 @@ from typing import BinaryIO
 from application.ports.formats import ErrorWriter, Reader, ReadLimits
 from domain.errors import InvalidValue
 from domain.imports import ImportFormat
-from infrastructure.formats.csv import read_csv
-from infrastructure.formats.error_files import CsvErrorWriter, NdjsonErrorWriter
-from infrastructure.formats.ghost import read_ghost
-from infrastructure.formats.json_array import read_json_array
-from infrastructure.formats.ndjson import read_ndjson
+from infrastructure.formats.archives.ghost import read_ghost
+from infrastructure.formats.archives.stackexchange import read_stackexchange
+from infrastructure.formats.archives.wxr import read_wxr
 from infrastructure.formats.recognise import recognise
-from infrastructure.formats.stackexchange import read_stackexchange
-from infrastructure.formats.wxr import read_wxr
+from infrastructure.formats.text.csv import read_csv
+from infrastructure.formats.text.error_files import CsvErrorWriter, NdjsonErrorWriter
+from infrastructure.formats.text.json_array import read_json_array
+from infrastructure.formats.text.ndjson import read_ndjson
 
 _READERS: Mapping[ImportFormat, Reader] = {
     ImportFormat.CSV: read_csv,

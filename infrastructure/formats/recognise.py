@@ -9,12 +9,12 @@ import msgspec
 from application.ports.formats import ReadLimits
 from domain.errors import InvalidValue
 from domain.imports import ImportFormat, ImportKind
-from infrastructure.formats.dialects import cells_of, dialect_of
-from infrastructure.formats.encoding import UTF_8, encoding_of
-from infrastructure.formats.json_scanning import array_begin
-from infrastructure.formats.objects import ENTRY_KEYS
 from infrastructure.formats.rows import compared, field_names
-from infrastructure.formats.sources import Text
+from infrastructure.formats.text.dialects import cells_of, dialect_of
+from infrastructure.formats.text.encoding import UTF_8, encoding_of
+from infrastructure.formats.text.json_scanning import array_begin
+from infrastructure.formats.text.objects import ENTRY_KEYS
+from infrastructure.formats.text.sources import Text
 from infrastructure.formats.unpacking import GZIP, RATIO_FROM_BYTES, ZSTD, check_declared
 
 _KNOWN = (

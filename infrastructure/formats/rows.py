@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeAlias
 
+from application.importing.row_errors import MASK
 from application.ports.formats import FileShape, PostRow, RowProblem, UserRow
-from application.row_errors import MASK
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType

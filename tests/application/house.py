@@ -13,16 +13,15 @@ from application.imports import (
     ExportImportErrors,
     ListImportErrors,
     ListImports,
-    ReceiveUpload,
     ResumeImport,
     RetryImport,
     ShowImport,
     StartImport,
-    SweepUploads,
     WatchImport,
 )
 from application.ports.formats import ReadLimits
 from application.posts import ChangePost, CreatePost, DeletePost, NewPost, PublishPost, UnpublishPost
+from application.uploads import ReceiveUpload, SweepUploads
 from application.users import ChangeUser, DeleteUser, RegisterUser, Registration
 from domain.accounts import Account
 from domain.actors import Role

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from application.ahead import ahead, ahead_in_thread
+from application.importing.ahead import ahead, ahead_in_thread
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

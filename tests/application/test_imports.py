@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from application.imports import DiscardUpload, RetryOptions
+from application.imports import RetryOptions
 from application.outbox import START_IMPORT, RelayOutbox
 from application.ports.repositories import ImportQuery
 from application.ports.work import Message
+from application.uploads import DiscardUpload
 from domain.actors import Actor, Role
 from domain.errors import ImportNotFound, InvalidValue, NotAllowed, StorageFull, TooLarge, Unavailable
 from domain.ids import ImportId

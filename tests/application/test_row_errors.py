@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from application.importing.row_errors import ROW_SHOWN_MAX, row_error
 from application.ports.formats import Record, RowProblem
-from application.row_errors import ROW_SHOWN_MAX, row_error
 from domain.imports import ImportKind
 
 PROBLEM = RowProblem("title", "too_long", "It is too long.")

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable
 
-from application.turns import Turns
+from application.importing.turns import Turns
 
 
 def _nothing() -> None:

@@ -5,7 +5,7 @@ import pytest
 from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
-from infrastructure.formats.csv import read_csv
+from infrastructure.formats.text.csv import read_csv
 from tests.formats.reading import message, problem
 from tests.formats.reading import read as read_file
 

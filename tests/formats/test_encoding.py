@@ -4,9 +4,9 @@ import pytest
 
 from application.ports.formats import PostRow, ReadLimits
 from domain.imports import ImportFormat
-from infrastructure.formats.encoding import encoding_of
 from infrastructure.formats.readers import FormatReaders
-from infrastructure.formats.sources import BLOCK_BYTES, Text
+from infrastructure.formats.text.encoding import encoding_of
+from infrastructure.formats.text.sources import BLOCK_BYTES, Text
 from tests.formats.reading import assert_resumes_at_every_record, problem, read, rows
 
 SAID = {

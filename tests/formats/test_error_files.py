@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from application.importing.row_errors import row_error
 from application.ports.formats import PostRow, ReadLimits, Record, RowProblem, UserRow
-from application.row_errors import row_error
 from domain.errors import InvalidValue
 from domain.imports import ImportFormat, ImportKind, RowError
 from infrastructure.formats.readers import FormatReaders

@@ -11,7 +11,7 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, ReadLimits,
 from domain.errors import InvalidValue, TooLarge
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.ghost import read_ghost
+from infrastructure.formats.archives.ghost import read_ghost
 from tests.formats.archives import (
     DATA,
     assert_damage_is_told,

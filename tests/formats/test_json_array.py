@@ -5,8 +5,8 @@ import pytest
 from application.ports.formats import PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
-from infrastructure.formats.json_array import read_json_array
-from infrastructure.formats.json_scanning import Malformed, value_end
+from infrastructure.formats.text.json_array import read_json_array
+from infrastructure.formats.text.json_scanning import Malformed, value_end
 from tests.formats.reading import assert_resumes_at_every_record, message, problem, rows
 from tests.formats.reading import read as read_file
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.formats.lexical import lexical_to_html
+from infrastructure.formats.archives.lexical import lexical_to_html
 
 TYPES = st.sampled_from(
     ("paragraph", "text", "heading", "list", "link", "image", "callout", "toggle", "file", "other", 3)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrastructure.formats.mobiledoc import mobiledoc_to_html
+from infrastructure.formats.archives.mobiledoc import mobiledoc_to_html
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-2, 11), st.sampled_from(("p", "ul", "a", "image", "href", "<"))),

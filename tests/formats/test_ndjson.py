@@ -7,7 +7,7 @@ from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.ndjson import read_ndjson
+from infrastructure.formats.text.ndjson import read_ndjson
 from tests.formats.reading import message, problem
 from tests.formats.reading import read as read_file
 

@@ -16,7 +16,7 @@ from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Ro
 from domain.imports import Checkpoint, ImportFormat, ImportKind
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.formats.rows import BOM, field_names
-from infrastructure.formats.sources import Text
+from infrastructure.formats.text.sources import Text
 from tests.formats.reading import MAX, after, assert_resumes_at_every_record, read, rows
 from tests.formats.strategies import characters, posts, users
 from tests.formats.writing import as_csv, as_json_array, as_ndjson

@@ -8,7 +8,7 @@ from application.ports.formats import AuthorRow, PostRow
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.stackexchange import read_stackexchange
+from infrastructure.formats.archives.stackexchange import read_stackexchange
 from tests.formats.archives import (
     DATA,
     assert_damage_is_told,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from application.ports.formats import AuthorRow, PostRow, Record, RowProblem, RowSkip, UserRow
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.autop import paragraphs
-from infrastructure.formats.wxr import read_wxr
+from infrastructure.formats.archives.autop import paragraphs
+from infrastructure.formats.archives.wxr import read_wxr
 from tests.formats.archives import (
     DATA,
     assert_damage_is_told,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from application.ports.formats import RowProblem
 from domain.errors import InvalidValue
-from infrastructure.formats.xml import Damage, Element, Wanted, read_elements
+from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements
 
 ROWS = Wanted(("posts",), "archive")
 

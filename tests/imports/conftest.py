@@ -38,5 +38,5 @@ async def _settle(place: Place) -> None:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many tries as ever, sooner one after the other."""
-    for module in ("application.import_writing", "application.import_runs"):
+    for module in ("application.importing.writing", "application.importing.runs"):
         monkeypatch.setattr(f"{module}.PAUSES_S", (0.001, 0.002, 0.003))

@@ -8,8 +8,8 @@ from typing import Any
 
 from argon2 import PasswordHasher as Argon2
 
-from application.import_rows import ImportLimits
-from application.import_runs import RunImport
+from application.importing.rows import ImportLimits
+from application.importing.runs import RunImport
 from application.ports.formats import ReadLimits
 from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Ids

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from application.import_runs import RunImport
+from application.importing.runs import RunImport
 from application.ports.formats import PostRow, RowProblem, RowSkip
 from domain.imports import Caution, ImportJob, ImportState, OnConflict, RowError, Tally
 from tests.imports.faults import Crash, Disturbed

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.import_rows import RowIds
+from application.importing.rows import RowIds
 from application.imports import NewImport, Started, StartImport
 from application.ports.formats import ReadLimits
 from domain.actors import Role

@@ -5,7 +5,6 @@ from slugify import slugify
 from domain.posts import SLUG_MAX
 from infrastructure.slugs import slug_words
 
-
 LETTERS = st.text(st.characters(categories=["L", "N", "Zs", "Mn"]), max_size=30)
 ODD = st.text("aé ß-東’“´`·—½²ﬁ①Ⅳµ", max_size=15)
 

@@ -225,7 +225,7 @@ async def test_a_retry_is_seen_to_move_between_its_rows_and_ends_after_the_last(
     parent = await place.upload(b"x" * 100)
     await replace(place.run_import(), formats=Given(rows))(parent.id)
 
-    monkeypatch.setattr("application.import_rows._PASSED_MAX", 20)
+    monkeypatch.setattr("application.importing.rows._PASSED_MAX", 20)
     read: list[int] = []
     told: list[ImportJob] = []
     retry = RetryImport(place.begin, place.blobs, MemoryQueue(), place.clock, place.ids)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from html import escape
 
-from infrastructure.formats.cards import attributes, card, texts
+from infrastructure.formats.archives.cards import attributes, card, texts
 
 _FORMATS = ((16, "code"), (1, "strong"), (2, "em"), (4, "s"), (8, "u"), (32, "sub"), (64, "sup"), (128, "mark"))
 _DEPTH_MAX = 100

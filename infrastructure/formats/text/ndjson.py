@@ -5,10 +5,10 @@ from typing import BinaryIO
 
 from application.ports.formats import FileShape, Reading, Record
 from domain.imports import Checkpoint
-from infrastructure.formats.lines import Lines
-from infrastructure.formats.objects import Objects
 from infrastructure.formats.rows import SHOWN_OF_OVERLONG, too_long
-from infrastructure.formats.sources import Text, TextReading, damage
+from infrastructure.formats.text.lines import Lines
+from infrastructure.formats.text.objects import Objects
+from infrastructure.formats.text.sources import Text, TextReading, damage
 
 
 def read_ndjson(file: BinaryIO, shape: FileShape, *, start: Checkpoint) -> Reading:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO
 
-from application.ahead import ahead, ahead_in_thread
-from application.import_rows import Chunk, Chunks, ImportLimits, Met, Outcome, Plan, RowsOfKind, unexpected
+from application.importing.ahead import ahead, ahead_in_thread
+from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Plan, RowsOfKind, unexpected
 from application.ports.formats import FileShape, Formats, RowProblem
 from application.ports.services import BlobStorage, Clock
 from application.ports.work import BeginWork, UnitOfWork

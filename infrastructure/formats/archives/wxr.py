@@ -12,10 +12,10 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, in_utc, one_line, record, shown
-from infrastructure.formats.autop import paragraphs
+from infrastructure.formats.archives.autop import paragraphs
+from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, Slugs, in_utc, one_line, record, shown
+from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements
 from infrastructure.formats.unpacking import Unpacked
-from infrastructure.formats.xml import Damage, Element, Wanted, read_elements
 
 _NAMESPACE = re.compile(
     r"https?://(?:(?:www\.)?wordpress\.org/export/[0-9.]+/(?P<excerpt>excerpt/)?"

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, SafeUUID
 
+from application.importing.row_errors import row_error
 from application.ports.formats import Reading, ReadLimits, Record, RowProblem, RowSkip
 from application.ports.work import UnitOfWork
-from application.row_errors import row_error
 from domain.errors import InvalidValue
 from domain.ids import ImportId
 from domain.imports import Checkpoint, ImportJob, ImportKind, RowError, Tally

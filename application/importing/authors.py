@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from application.import_rows import Met
+from application.importing.rows import Met
 from application.ports.formats import AuthorRow
 from application.ports.repositories import Stored
 from application.ports.services import Ids, Slugger

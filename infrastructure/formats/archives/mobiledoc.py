@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from infrastructure.formats.cards import attributes, card
+from infrastructure.formats.archives.cards import attributes, card
 
 _SECTIONS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pull-quote", "aside"}
 _MARKUPS = {"a", "b", "code", "em", "i", "mark", "s", "strong", "sub", "sup", "u", "strike", "del"}

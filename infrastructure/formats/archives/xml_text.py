@@ -4,7 +4,7 @@ import codecs
 import re
 
 from domain.errors import InvalidValue
-from infrastructure.formats.archives import Source
+from infrastructure.formats.archives.records import Source
 
 PIECE_BYTES = 64 * 1024
 

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from application.ports.formats import FileShape, Reading, Record, RowProblem
 from domain.imports import Checkpoint
-from infrastructure.formats.headers import Header
-from infrastructure.formats.lines import Lines
 from infrastructure.formats.rows import NOT_UTF_8, SHOWN_OF_OVERLONG
-from infrastructure.formats.sources import Text, TextReading, damage
+from infrastructure.formats.text.headers import Header
+from infrastructure.formats.text.lines import Lines
+from infrastructure.formats.text.sources import Text, TextReading, damage
 
 # Of the whole process, and 128 KiB unless told; what bounds a cell is `max_row_bytes`.
 csv.field_size_limit(2**31 - 1)

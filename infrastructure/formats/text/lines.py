@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.imports import Checkpoint
-from infrastructure.formats.sources import Text
+from infrastructure.formats.text.sources import Text
 
 
 class Lines:

@@ -12,8 +12,8 @@ from xml.parsers.expat import ExpatError, ParserCreate, errors
 
 from application.ports.formats import RowProblem
 from domain.errors import InvalidValue
-from infrastructure.formats.archives import Source
-from infrastructure.formats.xml_text import PIECE_BYTES, XmlText
+from infrastructure.formats.archives.records import Source
+from infrastructure.formats.archives.xml_text import PIECE_BYTES, XmlText
 
 # What an element takes in memory besides its texts, about: so that a record of a million empty ones is too large too.
 _WEIGHT = 100

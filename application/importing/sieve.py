@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from application.import_authors import Author, AuthorsSight
-from application.import_rows import Met
+from application.importing.authors import Author, AuthorsSight
+from application.importing.rows import Met
 from application.ports.formats import RowProblem
 from application.ports.repositories import Stored
 from domain.errors import Conflict
@@ -14,7 +14,7 @@ from domain.imports import ImportJob, OnConflict
 from domain.posts import Slug
 
 if TYPE_CHECKING:
-    from application.import_posts import PostDraft
+    from application.importing.posts import PostDraft
 
 _UNKNOWN_AUTHOR = RowProblem("author", "unknown_author", "Nobody has this username or email address.")
 _NO_AUTHOR = RowProblem("author", "missing", "It is required, unless the import has a default author.")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from domain.imports import RowError
-from infrastructure.formats.objects import ENTRY_KEYS
+from infrastructure.formats.text.objects import ENTRY_KEYS
 
 _RUN = ("=", "+", "-", "@", "\t", "\r", "'")
 # A spreadsheet that parts cells at `;` would run these. JSON has them only within its texts, and an escape for them.

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from application.import_authors import Authors
-from application.import_posts import PostRows
-from application.import_rows import ImportLimits, RowIds, RowsOfKind
-from application.import_users import UserRows
-from application.import_writing import PAUSES_S, Cancelled, Defective, Stopped, Unreadable, Writing
+from application.importing.authors import Authors
+from application.importing.posts import PostRows
+from application.importing.rows import ImportLimits, RowIds, RowsOfKind
+from application.importing.turns import Turns
+from application.importing.users import UserRows
+from application.importing.writing import PAUSES_S, Cancelled, Defective, Stopped, Unreadable, Writing
 from application.ports.formats import Formats
 from application.ports.repositories import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
 from application.ports.work import BeginWork, UnitOfWork
-from application.turns import Turns
 from domain.actors import Role
 from domain.errors import Busy, BylineError, LeaseLost, Unavailable, UserNotFound
 from domain.ids import ImportId, UserId

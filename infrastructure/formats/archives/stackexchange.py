@@ -7,10 +7,10 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, in_utc, one_line, record, shown
+from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, in_utc, one_line, record, shown
+from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements
 from infrastructure.formats.rows import instant, whole_number
 from infrastructure.formats.unpacking import Unpacked
-from infrastructure.formats.xml import Damage, Element, Wanted, read_elements
 
 _WANTED = Wanted(("posts",), "Stack Exchange archive of posts")
 

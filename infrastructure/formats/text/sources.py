@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from application.ports.formats import FileShape, ReadLimits, Record, RowProblem
 from domain.imports import Checkpoint
-from infrastructure.formats.encoding import SAMPLE_BYTES, UTF_8, encoding_of
 from infrastructure.formats.rows import BOM, SHOWN_OF_OVERLONG
+from infrastructure.formats.text.encoding import SAMPLE_BYTES, UTF_8, encoding_of
 from infrastructure.formats.unpacking import Unpacked
 
 BLOCK_BYTES = 96 * 1024

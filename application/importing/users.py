@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from application.import_rows import EXISTS, Met, Outcome, RowIds
+from application.importing.row_errors import row_error
+from application.importing.rows import EXISTS, Met, Outcome, RowIds
 from application.ports.formats import Record, RowProblem, UserRow
 from application.ports.repositories import Stored
 from application.ports.services import Ids, PasswordHasher
 from application.ports.work import UnitOfWork
-from application.row_errors import row_error
 from domain.accounts import Account
 from domain.actors import Role
 from domain.errors import Conflict, InvalidValue

@@ -16,9 +16,18 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue, TooLarge
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives import UNTITLED, ArchiveReading, Slugs, Source, in_utc, one_line, record, shown
-from infrastructure.formats.lexical import lexical_to_html
-from infrastructure.formats.mobiledoc import mobiledoc_to_html
+from infrastructure.formats.archives.lexical import lexical_to_html
+from infrastructure.formats.archives.mobiledoc import mobiledoc_to_html
+from infrastructure.formats.archives.records import (
+    UNTITLED,
+    ArchiveReading,
+    Slugs,
+    Source,
+    in_utc,
+    one_line,
+    record,
+    shown,
+)
 from infrastructure.formats.rows import instant
 from infrastructure.formats.unpacking import Unpacked
 

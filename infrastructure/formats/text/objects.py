@@ -9,12 +9,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from application.importing.row_errors import CUT
 from application.ports.formats import FileShape, PostRow, RowProblem, UserRow
-from application.row_errors import CUT
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.cells import Cells
 from infrastructure.formats.rows import (
     CHOICES,
     NOT_UTF_8,
@@ -27,6 +26,7 @@ from infrastructure.formats.rows import (
     renamings,
     require_secrets,
 )
+from infrastructure.formats.text.cells import Cells
 
 Raw: TypeAlias = Mapping[str, object] | bytes
 Read: TypeAlias = tuple[Row | RowProblem, Raw]

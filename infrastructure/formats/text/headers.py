@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from application.ports.formats import FileShape
 from domain.errors import InvalidValue
-from infrastructure.formats.cells import Cells, Named
-from infrastructure.formats.dialects import Dialect, cells_of, dialect_of
-from infrastructure.formats.error_files import as_it_was
-from infrastructure.formats.objects import ENTRY_KEYS, Objects, Read
 from infrastructure.formats.rows import alike, compared, field_names, fields_are, renamings, required_names
-from infrastructure.formats.sources import Text
+from infrastructure.formats.text.cells import Cells, Named
+from infrastructure.formats.text.dialects import Dialect, cells_of, dialect_of
+from infrastructure.formats.text.error_files import as_it_was
+from infrastructure.formats.text.objects import ENTRY_KEYS, Objects, Read
+from infrastructure.formats.text.sources import Text
 
 _LOOKED_AT_BYTES = 64 * 1024
 

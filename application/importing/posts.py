@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
-from application.import_authors import Author, Authors, AuthorsSight
-from application.import_rows import EXISTS, Met, Outcome, RowIds
-from application.import_sieve import PostsSight, PostVerdicts, Sieve
+from application.importing.authors import Author, Authors, AuthorsSight
+from application.importing.row_errors import row_error
+from application.importing.rows import EXISTS, Met, Outcome, RowIds
+from application.importing.sieve import PostsSight, PostVerdicts, Sieve
 from application.ports.formats import PostRow, Record
 from application.ports.repositories import ImportedPost, PackedPosts, PackPosts, Stored
 from application.ports.services import HtmlCleaner, Slugger
 from application.ports.work import UnitOfWork
-from application.row_errors import row_error
 from domain.errors import Conflict
 from domain.ids import PostId, UserId
 from domain.imports import ImportFormat, ImportJob, ImportKind, OnConflict, Publish, Tally

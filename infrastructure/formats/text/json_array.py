@@ -12,10 +12,10 @@ from typing import BinaryIO
 from application.ports.formats import FileShape, Reading, Record, RowProblem
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint
-from infrastructure.formats.json_scanning import Malformed, array_begin, value_end
-from infrastructure.formats.objects import Objects, Raw, Read
 from infrastructure.formats.rows import SHOWN_OF_OVERLONG, Row
-from infrastructure.formats.sources import Text, TextReading
+from infrastructure.formats.text.json_scanning import Malformed, array_begin, value_end
+from infrastructure.formats.text.objects import Objects, Raw, Read
+from infrastructure.formats.text.sources import Text, TextReading
 
 _BLANK = b" \t\r\n"
 _LINE_FEED = 10

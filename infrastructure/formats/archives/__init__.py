@@ -1,0 +1,1 @@
+"""Exports of other systems: WordPress, Ghost, Stack Exchange."""

@@ -1,0 +1,1 @@
+"""Formats that are read as text: CSV, NDJSON, JSON arrays, and the files of rows that failed."""
