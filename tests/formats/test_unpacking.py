@@ -57,6 +57,7 @@ def unpacked(file: bytes) -> tuple[bytes, Unpacked]:
         zstandard.compress(b"one") + zstandard.compress(b"two"),
         b"\x50\x2a\x4d\x18\x03\x00\x00\x00xyz" + zstandard.compress(b"one") + zstandard.compress(b"two"),
     ],
+    ids=["members", "zeros between them", "frames", "a frame to be skipped"],
 )
 def test_members_and_frames_are_read_one_after_the_other(file: bytes) -> None:
     text, source = unpacked(file)
