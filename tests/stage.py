@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
+
 Result = TypeVar("Result")
 
 _ASKED = "asked"
@@ -164,11 +166,19 @@ def _drop_databases(servers: Servers) -> None:
         try:
             named = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
             for row in await connection.fetch(named, servers.run):
-                await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
+                await drop_database(connection, row["datname"])
         finally:
             await connection.close()
 
     _run(drop())
+
+
+async def drop_database(connection: Any, name: str) -> None:
+    """With those who are connected to it. Nobody but a superuser may end autovacuum, which gives way of itself."""
+    try:
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    except asyncpg.InsufficientPrivilegeError:
+        await connection.execute(f'DROP DATABASE "{name}"')
 
 
 def _execute(url: str, statement: str) -> None:

@@ -224,8 +224,14 @@ class Writing:
             self.under_way.set()
         if not planned.makes.done():
             planned.makes.set_result(made)
-        took = loop.time() - began
-        await asyncio.sleep(took * (1 / self.limits.share - 1))
+        await self._let_others((loop.time() - began) * (1 / self.limits.share - 1))
+
+    async def _let_others(self, seconds: float) -> None:
+        """Have the machine, unless this is to stop."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.stop.wait()
 
     async def _write_chunk(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         """What the job has made and met by it, where that is known. What the database goes on refusing is halved until

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 
+from tests.stage import drop_database
+
 _OBJECTS = """
 SELECT 'column ' || c.relname || '.' || a.attname,
        format('%s %s %s %s %s %s', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, co.collname,
@@ -61,6 +63,6 @@ async def new_database(server_url: str) -> AsyncIterator[str]:
         try:
             yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:
-            await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            await drop_database(connection, name)
     finally:
         await connection.close()
