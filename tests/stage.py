@@ -193,7 +193,6 @@ def _execute(url: str, statement: str) -> None:
 
 
 async def _connect(url: str) -> Any:
-    import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 
     return await asyncpg.connect(url)
 
