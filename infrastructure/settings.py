@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=16 * 1024 * MIB, ge=1024)
     upload_idle_timeout_s: float = Field(default=30.0, gt=0)
     upload_kept_s: int = Field(default=30 * 86400, ge=86400)
-    """How long the file of an import is kept after its end."""
+    """How long the file and the row errors of an import are kept after its end."""
     import_chunk_rows: int = Field(default=5_000, ge=1)
     import_chunk_bytes: int = Field(default=8 * MIB, ge=1024)
     max_row_bytes: int = Field(default=4 * MIB, ge=1024)
