@@ -166,6 +166,21 @@ def test_damage_anywhere_refuses_the_file_before_any_row(file: bytes, code: str)
     assert (refused.value.field, refused.value.code) == ("file", code)
 
 
+@pytest.mark.parametrize("deep", [b"[" * 2_000, b'{"a":' * 2_000, b'{"data": {"posts": [{"html": ' + b"[" * 2_000])
+def test_what_is_nested_too_deep_refuses_the_file_in_little_memory(deep: bytes) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        read(read_ghost, deep)
+    assert (refused.value.field, refused.value.code) == ("file", "too_deep")
+    assert peak_bytes(b'{"data": {"posts": []}, "deep": ' + b"[" * 95 + b"]" * 95 + b"}", 10_000) < 1_000_000
+
+
+def test_only_what_is_in_the_tables_themselves_is_a_row() -> None:
+    row = {"uuid": UUID, "title": "T", "data": {"posts": [{"title": "Inner"}]}}
+    elsewhere = {"posts": {"item": row}, "data": {"posts": [row]}, "posts_meta": [row], "x" * 100: {"posts": [row]}}
+    file = json.dumps({"posts": [row], "data": {"posts": [row, row], "more": elsewhere, "users": []}}).encode()
+    assert [post.title for post in posts(read(read_ghost, file))] == ["T", "T"]
+
+
 def test_resuming_at_every_record_gives_the_rest() -> None:
     assert_resumes_at_every_record(read_ghost, WHOLE)
     assert_resumes_at_every_record(read_ghost, WHOLE, ImportKind.USERS)

@@ -35,6 +35,9 @@ _PIECE = 64 * 1024
 # A text that is longer than a row may be costs its row; past so many times as much memory is at stake.
 _TEXT_MAX = 4
 _DATA = ("db.item.data.", "data.")
+# No row is so deep, or has so long a path.
+_DEPTH_MAX = 100
+_PATH_MAX = 40
 _HERE = "__GHOST_URL__"
 _BCRYPT = ("$2a$", "$2b$", "$2y$")
 
@@ -203,8 +206,9 @@ class _Row:
 
 def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
     """Those of `tables`, in file order, at most `longest` bytes in memory. Raises InvalidValue, TooLarge."""
-    events: Sequence[tuple[str, str, object]] = ijson.sendable_list()
-    parser = ijson.parse_coro(events, use_float=True)
+    events: Sequence[tuple[str, object]] = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events, use_float=True)
+    path = _Path()
     wanted = {f"{data}{table}.item": table for data in _DATA for table in tables}
     building = _Building(wanted, longest)
     line, waiting, has_data = 1, 0, False
@@ -217,7 +221,8 @@ def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
         waiting = 0 if events else waiting + len(piece)
         if waiting > _TEXT_MAX * longest:
             raise TooLarge("A text in the file", limit_bytes=_TEXT_MAX * longest)
-        for prefix, event, value in events:
+        for event, value in events:
+            prefix = path.of(event, value)
             has_data = has_data or (event == "start_map" and prefix in ("data", "db.item.data"))
             if (row := building.take(prefix, event, value, line)) is not None:
                 yield row
@@ -232,6 +237,38 @@ def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
         raise InvalidValue("file", message, code="truncated") from None
     if not has_data:
         raise InvalidValue("file", "It is no Ghost export: it has no data.", code="wrong_format")
+
+
+class _Path:
+    """Where in the JSON each event is, as `ijson.parse` tells it (`data.posts.item`), but cut off past where rows are:
+    whole, in JSON that is nested deep, it would take memory by the square of the depth."""
+
+    def __init__(self) -> None:
+        self._above: list[str] = []
+        self._here = ""
+
+    def of(self, event: str, value: object) -> str:
+        """Raises InvalidValue."""
+        match event:
+            case "map_key":
+                self._here = _below(self._above[-1], str(value))
+                return self._above[-1]
+            case "start_map" | "start_array":
+                if len(self._above) == _DEPTH_MAX:
+                    raise InvalidValue("file", f"Its JSON is nested deeper than {_DEPTH_MAX}.", code="too_deep")
+                here = self._here
+                self._above.append(here)
+                if event == "start_array":
+                    self._here = _below(here, "item")
+                return here
+            case "end_map" | "end_array":
+                # What comes next is below the same array, and so has the same path, or else a key comes first.
+                self._here = self._above.pop()
+        return self._here
+
+
+def _below(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}"[:_PATH_MAX] if prefix else name[:_PATH_MAX]
 
 
 class _Building:
