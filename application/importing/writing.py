@@ -101,6 +101,8 @@ class Writing:
         with self.thread:
             if self.job.parent_id is not None:
                 self.only = await self._failed_places(self.job.parent_id)
+                if not self.only:
+                    raise Unreadable("Which rows failed was kept no longer: import the file again.")
             if await self._carefully():
                 relax()
                 await self._at_full_speed()

@@ -285,3 +285,18 @@ async def test_a_csv_with_rows_of_several_lines_is_tried_again_by_place(place: P
     assert parent.tally == Tally(created=15, failed=5)
     await place.add_user("cleo")
     assert (await retried(place, parent, operator)).tally == Tally(created=5)
+
+
+async def test_a_retry_fails_where_it_is_not_known_any_more_which_rows_failed(place: Place, operator: User) -> None:
+    parent = await place.imported(lines(titled("A", author="cleo")))
+    retry = RetryImport(place.begin, place.blobs, MemoryQueue(), place.clock, place.ids)
+    child = await retry(parent.id, RetryOptions(), actor=operator.actor)
+    async with place.begin() as work:
+        assert await work.imports.delete_errors(finished_before=place.clock.at + LEASE, limit=10) == 1
+        await work.commit()
+    ended = await place.run_import()(child.id)
+    assert (ended.state, ended.tally, ended.error) == (
+        ImportState.FAILED,
+        Tally(),
+        "Which rows failed was kept no longer: import the file again.",
+    )
