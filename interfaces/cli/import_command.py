@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -46,7 +47,7 @@ def import_file(
         typer.Option(
             "--map",
             metavar="OLD=NEW",
-            help="The file's name OLD is Byline's field NEW. Repeat it.",
+            help="The file's name OLD is Byline's field NEW; OLD= leaves it out. Repeat it.",
             rich_help_panel=FILE,
         ),
     ] = None,
@@ -126,14 +127,15 @@ def import_file(
     elif resume is not None:
         follow(context.obj, resumed(resume, always=detach), detach=detach)
     elif file is not None:
+        kind = _kind(file, kind, file_format)
         options = ImportOptions(
-            _kind(file, kind, file_format),
+            kind,
             on_conflict=on_conflict or OnConflict.SKIP,
             dry_run=dry_run,
             create_authors=create_authors,
             max_errors=max_errors,
             publish=publish or Publish.KEEP,
-            columns=_mapped(columns or ()),
+            columns=_mapped(columns or (), kind),
         )
         if options.kind is not ImportKind.POSTS and (create_authors or default_author or publish):
             raise wrong_usage(POSTS_ALONE)
@@ -163,13 +165,19 @@ def _is_ghosts(path: Path, file_format: ImportFormat | None) -> bool:
     return file_format is None and ".ghost." in path.name.lower()
 
 
-def _mapped(columns: Sequence[str]) -> Mapping[str, str]:
+def _mapped(columns: Sequence[str], kind: ImportKind) -> Mapping[str, str]:
     """Raises CommandFailed."""
+    from application.ports.formats import PostRow, UserRow
+
+    rows = {ImportKind.POSTS: PostRow, ImportKind.USERS: UserRow}
+    known = sorted({field.name for field in fields(rows[kind])} - {"details"})
     mapped: dict[str, str] = {}
     for column in columns:
         old, _, new = (part.strip() for part in column.rpartition("="))
-        if not old or not new:
+        if not old:
             raise wrong_usage(f"--map {column} is not of the form OLD=NEW, such as --map headline=title.")
+        if new and new not in known:
+            raise wrong_usage(f"--map {column}: there is no field {new}. Those of {kind} are: {', '.join(known)}.")
         if old in mapped:
             raise wrong_usage(f"--map says twice what {old} is.")
         mapped[old] = new

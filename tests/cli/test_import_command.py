@@ -109,7 +109,14 @@ ID = "0190a8c1-0000-7000-8000-000000000000"
             "An import goes on as it began: only --detach goes with --resume, and nothing with --watch.",
         ),
         (["users.csv", "--map", "name"], "--map name is not of the form OLD=NEW, such as --map headline=title."),
-        (["users.csv", "--map", "a=b", "--map", "a=c"], "--map says twice what a is."),
+        (["users.csv", "--map", "a=bio", "--map", "a=role"], "--map says twice what a is."),
+        (
+            ["users.csv", "--map", "a=b"],
+            (
+                "--map a=b: there is no field b."
+                " Those of users are: bio, display_name, email, password, password_hash, role, username, website."
+            ),
+        ),
         (["users.csv", "--create-authors"], "--create-authors, --default-author and --publish are for posts."),
         (["users.csv", "--publish", "all"], "--create-authors, --default-author and --publish are for posts."),
     ],
@@ -165,7 +172,7 @@ def test_archives_of_a_given_format_hold_posts(byline: Byline) -> None:
 
 def test_options_are_those_of_the_job(byline: Byline, posts: Path) -> None:
     arguments = "--on-conflict update --publish draft --create-authors --default-author root --max-errors 5 --dry-run"
-    maps = ["--map", "headline=title", "--map", "a=b=author"]
+    maps = ["--map", "headline=title", "--map", "a=b=author", "--map", "internal_id="]
     assert byline("import", str(posts), *arguments.split(), *maps, "--detach").exit_code == 0
 
     author = byline.job().options.default_author
@@ -178,7 +185,7 @@ def test_options_are_those_of_the_job(byline: Byline, posts: Path) -> None:
         default_author=author,
         max_errors=5,
         publish=Publish.DRAFT,
-        columns={"headline": "title", "a=b": "author"},
+        columns={"headline": "title", "a=b": "author", "internal_id": ""},
     )
     assert byline("import", str(posts), "--detach").exit_code == 0
     assert byline.job().options == ImportOptions(ImportKind.POSTS)

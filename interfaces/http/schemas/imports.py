@@ -40,12 +40,14 @@ _FIELDS: Mapping[ImportKind, frozenset[str]] = {
 def _renaming(value: str) -> str:
     """Without blanks around the names. Raises InvalidValue."""
     old, _, new = (part.strip() for part in checked_line(value, "map", longest=COLUMN_MAX).rpartition("="))
-    if not (old and new):
-        raise InvalidValue("map", "It must be a name of the file, =, and the field it stands for.", code="malformed")
+    if not old:
+        raise InvalidValue(
+            "map", "It must be a name of the file, =, and the field it stands for, or nothing.", code="malformed"
+        )
     return f"{old}={new}"
 
 
-Renaming = Annotated[str, AfterValidator(_renaming), Field(json_schema_extra={"pattern": "^.+=[a-z_]+$"})]
+Renaming = Annotated[str, AfterValidator(_renaming), Field(json_schema_extra={"pattern": "^.+=[a-z_]*$"})]
 DefaultAuthor = Annotated[str, *rule(text("default_author", EMAIL_MAX, 1), minLength=1, maxLength=EMAIL_MAX)]
 
 
@@ -73,7 +75,7 @@ class UploadOptions(Model):
     map: tuple[Renaming, ...] = Field(
         default=(),
         max_length=COLUMNS_MAX,
-        description="`old=new`: the field that a name of the file stands for; once for each",
+        description="`old=new`: the field that a name of the file stands for, nothing to leave it out; once for each",
     )
     start: bool = Field(default=True, description="`false` leaves the job `uploaded`, until it is resumed")
 
@@ -102,7 +104,7 @@ def _columns(renamings: tuple[str, ...], kind: ImportKind) -> dict[str, str]:
     """Raises InvalidValue."""
     columns: dict[str, str] = {}
     for old, _, new in (renaming.rpartition("=") for renaming in renamings):
-        if new not in _FIELDS[kind]:
+        if new and new not in _FIELDS[kind]:
             known = ", ".join(sorted(_FIELDS[kind]))
             raise InvalidValue("map", f"There is no field {new!r}. Those of {kind} are: {known}.", code="unknown_field")
         if old in columns:
@@ -126,7 +128,7 @@ class RetryBody(Model):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptionsShown:
-    """`default_author` is the id of a user; `map` says which field a name of the file stands for."""
+    """`default_author` is the id of a user; `map` says which field a name of the file stands for, if any."""
 
     on_conflict: OnConflict
     dry_run: bool

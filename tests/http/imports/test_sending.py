@@ -123,9 +123,9 @@ async def test_a_default_author_is_named_by_username_address_or_id(byline: Bylin
 
 
 async def test_the_names_of_a_file_are_mapped(byline: Byline, olga: Member) -> None:
-    body = raw(b"Headline;Who\nOne;olga\n", "text/csv")
+    body = raw(b"Headline;Who;Key\nOne;olga;7\n", "text/csv")
 
-    answer = await sent(byline, olga, body, "?kind=posts&map=Headline=title&map=Who=author")
+    answer = await sent(byline, olga, body, "?kind=posts&map=Headline=title&map=Who=author&map=Key=")
 
     job = await job_at(byline, olga, answer.headers["location"])
     assert (job["state"], job["created"]) == ("succeeded", 1), job
