@@ -142,6 +142,15 @@ def test_a_post_past_the_limit_fails_alone() -> None:
     assert [post.title for post in posts(records)] == ["Good"]
 
 
+def test_a_post_whose_mobiledoc_grows_without_bound_fails_alone() -> None:
+    mobiledoc = json.dumps({"sections": [[10, 0]] * 2_000, "cards": [["html", {"html": "x" * 3_000}]]})
+    records = read(read_ghost, an_export({"title": "Grows", "mobiledoc": mobiledoc}, {"title": "Good"}))
+    assert problems(records) == [(1, "content", "too_long")]
+    assert isinstance(records[0].raw, dict)
+    assert records[0].raw["title"] == "Grows"
+    assert [post.title for post in posts(records)] == ["Good"]
+
+
 def test_a_text_of_many_times_the_limit_refuses_the_file() -> None:
     with pytest.raises(TooLarge):
         read(read_ghost, an_export({"html": "x" * 500_000}), limit=2_000)

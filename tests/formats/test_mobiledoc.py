@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.errors import InvalidValue
 from infrastructure.formats.archives.mobiledoc import mobiledoc_to_html
 
 JSON = st.recursive(
@@ -55,6 +56,30 @@ def test_sections_become_their_elements(section: list[object], expected: str) ->
 @pytest.mark.parametrize("document", ["", "x", "[]", "{}", '{"sections": 1}', "[" * 100_000])
 def test_what_is_no_such_document_is_none(document: str) -> None:
     assert mobiledoc_to_html(document) is None
+
+
+TEXT = "x" * 50_000
+MARKERS: list[object] = [[0, [0], 1, "a"], [1, [], 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("sections", "others"),
+    [
+        ([[10, 0]] * 200, {"cards": [["html", {"html": TEXT}]]}),
+        ([[1, "p", MARKERS * 200]], {"atoms": [["mention", TEXT, {}]]}),
+        ([[3, "ul", [MARKERS] * 200]], {"atoms": [["mention", TEXT, {}]]}),
+        ([[1, "p", MARKERS]] * 200, {"markups": [["a", ["href", TEXT]]]}),
+    ],
+)
+def test_what_is_named_again_and_again_grows_to_a_bound(sections: list[object], others: dict[str, object]) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        html(sections, **others)
+    assert (refused.value.field, refused.value.code) == ("content", "too_long")
+
+
+@pytest.mark.parametrize("pairs", [[["href"], "/x"], [{}, "/x"], ["href"], [1, "/x"], "href", ["href", []]])
+def test_a_markup_with_odd_attributes_has_none(pairs: object) -> None:
+    assert html([[1, "p", [[0, [0], 1, "a"]]]], markups=[["a", pairs]]) == "<p><a>a</a></p>"
 
 
 @given(JSON, JSON, JSON, JSON)

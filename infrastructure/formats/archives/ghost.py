@@ -118,10 +118,15 @@ def _post(row: "_Row", joined: _Joined, slugs: Slugs, longest: int) -> Record:
     uuid = _text(post, "uuid") or _text(post, "id")
     is_page = _text(post, "type") == "page" or post.get("page") in (True, 1)
     is_public = _text(post, "status") == "published" and _text(post, "visibility") in ("", "public")
+    problem, content = row.problem, ""
+    try:
+        content = _content(post)
+    except InvalidValue as error:
+        problem = RowProblem(error.field, error.code, error.message)
     made = PostRow(
         title=one_line(_text(post, "title")) or UNTITLED,
         author=author.username if author else None,
-        content=_content(post),
+        content=content,
         content_format=ContentFormat.HTML,
         excerpt=_text(post, "custom_excerpt").strip() or None,
         tags=joined.tags_named(post),
@@ -132,7 +137,6 @@ def _post(row: "_Row", joined: _Joined, slugs: Slugs, longest: int) -> Record:
         external_id=uuid or None,
         details=author,
     )
-    problem = row.problem
     if problem is None:
         made.slug = slugs.sound(_text(post, "slug"))
         try:
@@ -151,7 +155,7 @@ _RANDOM = 24
 
 def _content(post: Row) -> str:
     """`html`, else `lexical` or `mobiledoc` reduced to it. Links to the site itself lose its address, which the export
-    does not tell, and stay as paths."""
+    does not tell, and stay as paths. Raises InvalidValue."""
     html = _text(post, "html")
     if not html and (lexical := _text(post, "lexical")):
         html = lexical_to_html(lexical) or ""

@@ -4,15 +4,24 @@ with their markups, images, and the cards that are known; soft returns are line 
 import json
 from collections.abc import Sequence
 from html import escape
+from typing import TypeVar
 
+from domain.errors import InvalidValue
+from domain.posts import CONTENT_MAX
 from infrastructure.formats.archives.cards import attributes, card
+
+Item = TypeVar("Item")
 
 _SECTIONS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pull-quote", "aside"}
 _MARKUPS = {"a", "b", "code", "em", "i", "mark", "s", "strong", "sub", "sup", "u", "strike", "del"}
 
 
+# Sections name cards, atoms and markups as often as they like: a small document may stand for any number of pages.
+_BUILT_MAX = 4 * CONTENT_MAX
+
+
 def mobiledoc_to_html(document: str) -> str | None:
-    """None where it is no such document."""
+    """None where it is no such document. Raises InvalidValue where it is too long."""
     try:
         parsed = json.loads(document)
     except (ValueError, RecursionError):
@@ -24,12 +33,16 @@ def mobiledoc_to_html(document: str) -> str | None:
 
 
 class _Mobiledoc:
+    """What may be named often is made once."""
+
     def __init__(self, markups: Sequence[object], atoms: Sequence[object], cards: Sequence[object]) -> None:
-        self._markups = markups
-        self._atoms = atoms
-        self._cards = cards
+        self._markups = [_markup(each) for each in markups]
+        self._atoms = [_atom(each) for each in atoms]
+        self._cards = [_card(each) for each in cards]
+        self._size = 0
 
     def section(self, section: Sequence[object]) -> str:
+        """Raises InvalidValue once all of them together are too long."""
         match section:
             case [1, str(tag), list(markers), *_]:
                 tag = tag.lower() if tag.lower() in _SECTIONS else "p"
@@ -42,9 +55,7 @@ class _Mobiledoc:
                 tag = "ol" if tag.lower() == "ol" else "ul"
                 return f"<{tag}>{''.join(f'<li>{self._inline(_list(item))}</li>' for item in items)}</{tag}>"
             case [10, int(index), *_]:
-                match _at(self._cards, index):
-                    case [str(name), dict(payload), *_]:
-                        return card(name, payload)
+                return self._counted(_at(self._cards, index, ""))
         return ""
 
     def _inline(self, markers: Sequence[object]) -> str:
@@ -54,11 +65,11 @@ class _Mobiledoc:
             match marker:
                 case [int(kind), list(opens), int(closes), value, *_]:
                     for index in opens:
-                        tag, told = self._markup(index)
+                        tag, told = _at(self._markups, index, ("", ""))
                         opened.append(tag)
                         if tag:
-                            html.append(f"<{tag}{told}>")
-                    html.append(self._value(kind, value))
+                            html.append(self._counted(f"<{tag}{told}>"))
+                    html.append(self._counted(self._value(kind, value)))
                     html.extend(_closed(opened, closes))
         html.extend(_closed(opened, len(opened)))
         return "".join(html)
@@ -66,22 +77,40 @@ class _Mobiledoc:
     def _value(self, kind: int, value: object) -> str:
         if kind == 0:
             return escape(value, quote=False) if isinstance(value, str) else ""
-        match _at(self._atoms, value):
-            case ["soft-return", *_]:
-                return "<br>"
-            case [str(_), str(text), *_]:
-                return escape(text, quote=False)
-        return ""
+        return _at(self._atoms, value, "")
 
-    def _markup(self, index: object) -> tuple[str, str]:
-        """The tag, empty where it is not known, and its attributes."""
-        match _at(self._markups, index):
-            case [str(tag), *rest] if tag.lower() in _MARKUPS:
-                pairs = _list(rest[0]) if rest else []
-                told = dict(zip(pairs[::2], pairs[1::2], strict=False))
-                href = told.get("href")
-                return tag.lower(), attributes(href=href) if tag.lower() == "a" and isinstance(href, str) else ""
-        return "", ""
+    def _counted(self, html: str) -> str:
+        self._size += len(html)
+        if self._size > _BUILT_MAX:
+            raise InvalidValue("content", f"It is longer than {_BUILT_MAX} characters.", code="too_long")
+        return html
+
+
+def _markup(markup: object) -> tuple[str, str]:
+    """The tag, empty where it is not known, and its attributes."""
+    match markup:
+        case [str(tag), *rest] if tag.lower() in _MARKUPS:
+            pairs = _list(rest[0]) if rest else []
+            told = {name: value for name, value in zip(pairs[::2], pairs[1::2], strict=False) if isinstance(name, str)}
+            href = told.get("href")
+            return tag.lower(), attributes(href=href) if tag.lower() == "a" and isinstance(href, str) else ""
+    return "", ""
+
+
+def _atom(atom: object) -> str:
+    match atom:
+        case ["soft-return", *_]:
+            return "<br>"
+        case [str(_), str(text), *_]:
+            return escape(text, quote=False)
+    return ""
+
+
+def _card(given: object) -> str:
+    match given:
+        case [str(name), dict(payload), *_]:
+            return card(name, payload)
+    return ""
 
 
 def _closed(opened: list[str], count: int) -> list[str]:
@@ -94,5 +123,5 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _at(items: Sequence[object], index: object) -> object:
-    return items[index] if isinstance(index, int) and 0 <= index < len(items) else None
+def _at(items: Sequence[Item], index: object, default: Item) -> Item:
+    return items[index] if isinstance(index, int) and 0 <= index < len(items) else default
