@@ -24,9 +24,10 @@ _KNOWN = (
 _SHOWN = 60
 
 _WXR = re.compile(rb"https?://wordpress\.org/export/")
-_ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*)")
+# Before the root only comments and instructions may hold what looks like one.
+_ROOT = re.compile(rb"<(?:(!--|\?)|([A-Za-z_][\w.:-]*))")
+_ENDS = {b"!--": b"-->", b"?": b"?>"}
 _STACK_EXCHANGE_OTHERS = frozenset({"badges", "comments", "posthistory", "postlinks", "tags", "users", "votes"})
-_BEFORE_ROOT = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _GHOST = re.compile(
     rb'\{\s*(?:"db"\s*:\s*\[\s*\{\s*"(?:meta|data)"|(?:"meta"\s*:\s*\{[^{}]*\}\s*,\s*)?"data"\s*:\s*\{)'
 )
@@ -88,8 +89,7 @@ def _refuse_others(sample: bytes) -> None:
 
 def _xml(head: bytes) -> ImportFormat:
     """Raises InvalidValue."""
-    found = _ROOT.search(_BEFORE_ROOT.sub(b"", head))
-    root = found[1].decode().lower() if found else ""
+    root = _root(head)
     if root == "rss" and _WXR.search(head):
         return ImportFormat.WXR
     if root == "posts":
@@ -101,6 +101,15 @@ def _xml(head: bytes) -> ImportFormat:
     if root == "html" or head[:9].lower() == b"<!doctype":
         raise _unknown("it is a web page")
     raise _unknown(f"it is XML whose root is <{root[:_SHOWN]}>")
+
+
+def _root(head: bytes) -> str:
+    """In small letters; empty where there is none."""
+    found = _ROOT.search(head)
+    while found and found[1]:
+        end = head.find(_ENDS[found[1]], found.end())
+        found = _ROOT.search(head, end) if end >= 0 else None
+    return found[2].decode().lower() if found else ""
 
 
 def _json(head: bytes) -> ImportFormat | None:

@@ -18,6 +18,9 @@ Row: TypeAlias = PostRow | UserRow
 
 BOM = b"\xef\xbb\xbf"
 
+# Of names that are compared: that takes the square of their length.
+_ALIKE_MAX = 100
+
 # How much of a row that is longer than the limit a row error shows, in bytes.
 SHOWN_OF_OVERLONG = 1_000
 
@@ -59,8 +62,10 @@ def fields_are(kind: ImportKind) -> str:
 
 def alike(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the closest of `known`; empty where none is close."""
+    if len(name) > _ALIKE_MAX:
+        return ""
     close = get_close_matches(compared(name), list(known), n=1, cutoff=0.7)
-    return f" It may be meant for {close[0]!r}: --map {name.strip()[:100]}={close[0]} says so." if close else ""
+    return f" It may be meant for {close[0]!r}: --map {name.strip()}={close[0]} says so." if close else ""
 
 
 def instant(text: str, field: str) -> datetime:

@@ -140,3 +140,18 @@ def test_whatever_a_size_says_where_there_is_none_a_file_is_not_refused_for_it(c
         recognised(gzip.compress(b"title\n" * 10_000) + b"\xff" * cut)
     except BylineError as error:
         pytest.fail(str(error))
+
+
+@pytest.mark.parametrize("opening", [b"<?", b"<!--"])
+def test_what_never_ends_before_the_root_is_looked_through_once(opening: bytes) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        recognised(opening * 60_000)
+    assert refused.value.code == "unknown_format"
+
+
+@pytest.mark.parametrize("before", [b"<?xml?>\n<!-- <rss> --><?x <b> ?>", b"<!-- a --><!-- -- > <rss>-->\n"])
+def test_the_root_stands_after_comments_and_instructions(before: bytes) -> None:
+    assert recognised(before + b"<posts>") is STACKEXCHANGE
+    with pytest.raises(InvalidValue) as refused:
+        recognised(before + b"<!-- <posts>")
+    assert refused.value.code == "unknown_format"
