@@ -58,15 +58,23 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Makes:
+    """What the job will have made by a chunk, as long as there are no more `surprises`."""
+
+    met: Met
+    surprises: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Planned:
     """A chunk, and what is to become of it, planned while the one before it was written; None: it is planned when it is
-    its turn. The plan holds as long as there were no more `surprises`. `makes` is what the job will have made by it,
-    told as soon as that is known; None where it never was."""
+    its turn. The plan holds as long as there were no more `surprises` since it was begun, and since it was told what
+    the one before makes. `makes` is told as soon as it is known; None where it never was."""
 
     chunk: Chunk[Any]
     plan: Plan | None
     surprises: int
-    makes: asyncio.Future[Met | None]
+    makes: asyncio.Future[_Makes | None]
 
 
 @dataclass(slots=True)
@@ -121,8 +129,8 @@ class Writing:
         return not self.job.has_too_many_errors
 
     async def _at_full_speed(self) -> None:
-        before: asyncio.Future[Met | None] = asyncio.Future()
-        before.set_result(Met())
+        before: asyncio.Future[_Makes | None] = asyncio.Future()
+        before.set_result(_Makes(Met(), self.surprises))
         self.under_way.set()
         spent: list[_Planned] = []
 
@@ -186,7 +194,7 @@ class Writing:
             places += found
 
     async def _planned(
-        self, chunk: Chunk[Any], names: Any, since: asyncio.Future[Met | None], makes: asyncio.Future[Met | None]
+        self, chunk: Chunk[Any], names: Any, since: asyncio.Future[_Makes | None], makes: asyncio.Future[_Makes | None]
     ) -> _Planned:
         """Whatever goes wrong with that, writing will see to it, row by row where it must."""
         surprises, plan = self.surprises, None
@@ -195,7 +203,8 @@ class Writing:
             sight = await self._sight(chunk, names)
             before = await since
             if before is not None:
-                plan = await self._plan(chunk, sight, before)
+                surprises = min(surprises, before.surprises)
+                plan = await self._plan(chunk, sight, before.met)
         return _Planned(chunk, plan, surprises, makes)
 
     async def _sight(self, chunk: Chunk[Any], names: Any) -> Any:
@@ -219,13 +228,13 @@ class Writing:
         plan = planned.plan if planned.surprises == self.surprises else None
         makes = None if plan is None else plan.makes
         if makes is not None:
-            planned.makes.set_result(makes)
+            planned.makes.set_result(_Makes(makes, self.surprises))
         try:
             made = await self._write_chunk(planned.chunk, plan)
         finally:
             self.under_way.set()
         if not planned.makes.done():
-            planned.makes.set_result(made)
+            planned.makes.set_result(None if made is None else _Makes(made, self.surprises))
         await self._let_others((loop.time() - began) * (1 / self.limits.share - 1))
 
     async def _let_others(self, seconds: float) -> None:

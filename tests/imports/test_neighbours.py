@@ -1,15 +1,22 @@
 """Imports beside other writers: those who come between its look and its writing, and rows that the database refuses."""
 
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from application.importing.writing import Writing
+from application.ports.formats import PostRow
 from domain.errors import SlugTaken
-from domain.imports import ImportKind, Tally
+from domain.imports import ImportJob, ImportKind, Tally
 from tests.builders import a_post
 from tests.imports.faults import Disturbed
 from tests.imports.places import Place
+from tests.imports.readings import Given
 from tests.imports.test_posts import lines, titled
 from tests.imports.test_users import named
 
@@ -55,6 +62,37 @@ async def test_what_was_planned_after_a_row_that_another_brought_is_planned_anew
     job = await place.upload(lines(row, titled("Other"), row, titled("More")))
     quicker = Disturbed(place.begin).before("add_many", adding(place, slug="else", source="old", external_id="1"))
     assert (await place.run_import(begin=quicker, chunk_rows=2)(job.id)).tally == Tally(created=2, skipped=2)
+
+
+@pytest.mark.parametrize("read", ["before it is refused", "before it is tried again", "once it has failed"])
+async def test_a_key_of_a_row_that_is_refused_in_the_end_is_the_next_ones(
+    place: Place, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the next chunk was told that it would be made, whenever that was read."""
+    key = {"source": "old", "external_id": "1"}
+    rows = [PostRow("First", "ann"), PostRow("Refused", "ann", slug="taken", **key), PostRow("Made", "ann", **key)]
+    come = threading.Event()
+
+    def wait(number: int) -> None:
+        assert number < len(rows) or come.wait(10)
+
+    async def let_it_come() -> None:
+        come.set()
+
+    def tell(job: ImportJob) -> None:
+        if job.tally.failed:
+            come.set()
+
+    if read == "before it is refused":
+        come.set()
+    quicker = Disturbed(place.begin).before("add_many", adding(place, slug="taken"), number=2)
+    if read == "before it is tried again":
+        quicker.before("hold", let_it_come, number=3)
+    job = await place.upload(b"123")
+    with ThreadPoolExecutor(2) as threads:
+        monkeypatch.setattr("application.importing.runs.Writing", partial(Writing, thread=threads))
+        run = replace(place.run_import(begin=quicker, chunk_rows=1), formats=Given(rows, wait))
+        assert (await run(job.id, tell)).tally == Tally(created=2, failed=1)
 
 
 async def test_rows_of_an_author_who_is_deleted_meanwhile_fail(place: Place) -> None:
