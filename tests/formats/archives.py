@@ -4,9 +4,10 @@ import io
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import strategies as st
 
-from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Record, RowProblem, RowSkip
+from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Record, RowProblem, RowSkip, UserRow
 from domain.errors import InvalidValue, TooLarge
 from domain.imports import Checkpoint, ImportKind
 
@@ -55,6 +56,28 @@ def assert_damage_is_told(reader: Reader, file: bytes) -> None:
         with suppress(InvalidValue, TooLarge):
             records = read(reader, file, kind, limit=5_000)
             assert [record.place for record in records] == list(range(1, len(records) + 1))
+
+
+def assert_a_mistake_of_ours_costs_its_record_alone(
+    reader: Reader, file: bytes, caplog: pytest.LogCaptureFixture, kind: ImportKind = ImportKind.POSTS
+) -> None:
+    """`file` has three records, of which the second brings it out: it holds the word `Breaks`."""
+    first, broken, last = read(reader, file, kind)
+    assert isinstance(broken.parsed, RowProblem)
+    assert (broken.parsed.field, broken.parsed.code, broken.raw) == (None, "unexpected", {})
+    assert isinstance(first.parsed, PostRow | UserRow)
+    assert isinstance(last.parsed, PostRow | UserRow)
+    (told,) = [each for each in caplog.records if each.message == "import_record_failed"]
+    assert told.exc_info is None
+    assert (told.__dict__["line"], told.__dict__["error"]) == (broken.line, "ZeroDivisionError")
+    assert "Breaks" not in str(told.__dict__)
+
+
+def breaks(text: str) -> str:
+    """Stands in for `one_line`, with a mistake."""
+    if text == "Breaks":
+        raise ZeroDivisionError(text)
+    return text
 
 
 @st.composite

@@ -11,11 +11,14 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, ReadLimits,
 from domain.errors import InvalidValue, TooLarge
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
+from infrastructure.formats.archives import ghost
 from infrastructure.formats.archives.ghost import read_ghost
 from tests.formats.archives import (
     DATA,
+    assert_a_mistake_of_ours_costs_its_record_alone,
     assert_damage_is_told,
     assert_resumes_at_every_record,
+    breaks,
     damaged,
     posts,
     problems,
@@ -193,6 +196,20 @@ def test_only_what_is_in_the_tables_themselves_is_a_row() -> None:
 def test_resuming_at_every_record_gives_the_rest() -> None:
     assert_resumes_at_every_record(read_ghost, WHOLE)
     assert_resumes_at_every_record(read_ghost, WHOLE, ImportKind.USERS)
+
+
+def test_a_mistake_of_ours_costs_its_record_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ghost, "one_line", breaks)
+    file = an_export(
+        *({"title": title} for title in ("A", "Breaks", "B")),
+        users=[{"name": name, "slug": name, "email": "a@b.example"} for name in ("a", "b")],
+    )
+    assert_a_mistake_of_ours_costs_its_record_alone(read_ghost, file, caplog)
+    caplog.clear()
+    file = an_export(users=[{"name": name, "email": "a@b.example"} for name in ("a", "Breaks", "b")])
+    assert_a_mistake_of_ours_costs_its_record_alone(read_ghost, file, caplog, ImportKind.USERS)
 
 
 @given(damaged(WHOLE))

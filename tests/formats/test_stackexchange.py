@@ -8,11 +8,14 @@ from application.ports.formats import AuthorRow, PostRow
 from domain.errors import InvalidValue
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
+from infrastructure.formats.archives import stackexchange
 from infrastructure.formats.archives.stackexchange import read_stackexchange
 from tests.formats.archives import (
     DATA,
+    assert_a_mistake_of_ours_costs_its_record_alone,
     assert_damage_is_told,
     assert_resumes_at_every_record,
+    breaks,
     damaged,
     posts,
     problems,
@@ -142,6 +145,15 @@ def test_a_compressed_dump_that_is_cut_off_is_read_up_to_there() -> None:
 
 def test_resuming_at_every_record_gives_the_rest() -> None:
     assert_resumes_at_every_record(read_stackexchange, WHOLE)
+
+
+def test_a_mistake_of_ours_costs_its_record_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stackexchange, "one_line", breaks)
+    row = '<row Id="1" PostTypeId="1" CreationDate="2020-01-01" Title="%s"/>\n'
+    file = "<posts>" + "".join(row % title for title in ("A", "Breaks", "B")) + "</posts>"
+    assert_a_mistake_of_ours_costs_its_record_alone(read_stackexchange, file.encode(), caplog)
 
 
 @given(damaged(WHOLE))

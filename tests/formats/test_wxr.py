@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from application.ports.formats import AuthorRow, PostRow, Record, RowProblem, RowSkip, UserRow
 from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
+from infrastructure.formats.archives import wxr
 from infrastructure.formats.archives.autop import paragraphs
 from infrastructure.formats.archives.wxr import read_wxr
 from tests.formats.archives import (
     DATA,
+    assert_a_mistake_of_ours_costs_its_record_alone,
     assert_damage_is_told,
     assert_resumes_at_every_record,
+    breaks,
     damaged,
     posts,
     problems,
@@ -242,6 +245,20 @@ def test_a_file_that_breaks_off_is_read_up_to_there() -> None:
     records = read(read_wxr, WHOLE[: WHOLE.index(b"<wp:post_id>9")])
     assert len(posts(records)) == 2
     assert problems(records) == [(59, None, "truncated")]
+
+
+def test_a_mistake_of_ours_costs_its_record_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wxr, "one_line", breaks)
+    file = an_export(an_item(title="A"), an_item(title="Breaks"), an_item(title="B"))
+    assert_a_mistake_of_ours_costs_its_record_alone(read_wxr, file, caplog)
+    caplog.clear()
+    author = (
+        "<wp:author><wp:author_login>%s</wp:author_login><wp:author_email>a@b.example</wp:author_email></wp:author>"
+    )
+    file = an_export(*(author % login for login in ("a", "Breaks", "b")))
+    assert_a_mistake_of_ours_costs_its_record_alone(read_wxr, file, caplog, ImportKind.USERS)
 
 
 @given(damaged(WHOLE))

@@ -23,6 +23,7 @@ from infrastructure.formats.archives.records import (
     ArchiveReading,
     Slugs,
     Source,
+    guarded,
     in_utc,
     one_line,
     record,
@@ -93,26 +94,30 @@ def _posts(file: BinaryIO, source: Source, shape: FileShape) -> Iterator[Record]
     file.seek(0)
     slugs = Slugs()
     for row in _rows(source, {"posts"}, longest):
-        yield _post(row, joined, slugs, longest)
+        yield guarded(row.line, row.end_line, _post, row, joined, slugs)
 
 
 def _users(source: Source, longest: int) -> Iterator[Record]:
     for row in _rows(source, {"users"}, longest):
-        details = _author(row.values)
-        password = _text(row.values, "password")
-        user = UserRow(
-            details.username,
-            details.email or "",
-            details.display_name or None,
-            bio=_text(row.values, "bio") or None,
-            website=_text(row.values, "website") or None,
-            password_hash=password if password.startswith(_BCRYPT) else None,
-        )
-        missing = None if user.email else RowProblem("email", "missing", "It is required.")
-        yield record(row.line, row.end_line, row.problem or missing or user, shown(user))
+        yield guarded(row.line, row.end_line, _user, row)
 
 
-def _post(row: "_Row", joined: _Joined, slugs: Slugs, longest: int) -> Record:
+def _user(row: "_Row") -> Record:
+    details = _author(row.values)
+    password = _text(row.values, "password")
+    user = UserRow(
+        details.username,
+        details.email or "",
+        details.display_name or None,
+        bio=_text(row.values, "bio") or None,
+        website=_text(row.values, "website") or None,
+        password_hash=password if password.startswith(_BCRYPT) else None,
+    )
+    missing = None if user.email else RowProblem("email", "missing", "It is required.")
+    return record(row.line, row.end_line, row.problem or missing or user, shown(user))
+
+
+def _post(row: "_Row", joined: _Joined, slugs: Slugs) -> Record:
     post = row.values
     author = joined.author(post)
     uuid = _text(post, "uuid") or _text(post, "id")

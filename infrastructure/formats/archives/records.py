@@ -1,16 +1,23 @@
 """What the readers of archives share: records in order, rows as an errors file shows them, slugs that are sound."""
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import PurePath
+from typing import ParamSpec, Protocol
 
+from application.importing.rows import unexpected
 from application.ports.formats import PostRow, Record, RowProblem, RowSkip, UserRow
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint
 from domain.posts import Slug
 from infrastructure.slugs import slug_words
+
+log = logging.getLogger(__name__)
+Given = ParamSpec("Given")
 
 UNTITLED = "Untitled"
 """The title of a post that has none: a post must have one."""
@@ -66,6 +73,21 @@ def record(
     if raw is None:
         raw = shown(parsed) if isinstance(parsed, PostRow | UserRow) else {}
     return Record(line, 0, 0, end_line, parsed, raw)
+
+
+def guarded(
+    line: int, end_line: int, make: Callable[Given, Record], *args: Given.args, **named: Given.kwargs
+) -> Record:
+    """What `make` makes of one record; where it fails by a mistake of ours, that record's problem. The log has nothing
+    of what the record holds, as the words of an exception may."""
+    try:
+        return make(*args, **named)
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(at.filename).name}:{at.lineno}"
+        told = {"line": line, "error": type(error).__name__, "at": where}
+        log.error("import_record_failed", extra=told)  # noqa: TRY400 - a trace has the exception's words
+        return record(line, end_line, unexpected(error))
 
 
 _SHOWN: Mapping[type, tuple[str, ...]] = {

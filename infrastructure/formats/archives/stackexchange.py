@@ -7,7 +7,7 @@ from application.ports.formats import AuthorRow, FileShape, PostRow, Record, Row
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
-from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, in_utc, one_line, record, shown
+from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, guarded, in_utc, one_line, record, shown
 from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements
 from infrastructure.formats.rows import instant, whole_number
 from infrastructure.formats.unpacking import Unpacked
@@ -39,7 +39,7 @@ def _records(elements: Iterator[Element | Damage], limit: int) -> Iterator[Recor
         if isinstance(element, Damage):
             yield record(element.line, element.end_line, element.problem)
         elif element.name == "row":
-            yield _record(element, limit)
+            yield guarded(element.line, element.end_line, _record, element, limit)
 
 
 def _record(element: Element, limit: int) -> Record:

@@ -13,7 +13,16 @@ from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives.autop import paragraphs
-from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, Slugs, in_utc, one_line, record, shown
+from infrastructure.formats.archives.records import (
+    UNTITLED,
+    ArchiveReading,
+    Slugs,
+    guarded,
+    in_utc,
+    one_line,
+    record,
+    shown,
+)
 from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements
 from infrastructure.formats.unpacking import Unpacked
 
@@ -66,10 +75,14 @@ def _users(elements: Iterator[Element | Damage], limit: int) -> Iterator[Record]
         if isinstance(element, Damage):
             yield record(element.line, element.end_line, element.problem)
         elif element.name == "wp:author":
-            details = _author(element)
-            row = UserRow(details.username, details.email or "", details.display_name or None)
-            missing = None if row.email else RowProblem("email", "missing", "It is required.")
-            yield record(element.line, element.end_line, element.problem(limit) or missing or row, shown(row))
+            yield guarded(element.line, element.end_line, _user, element, limit)
+
+
+def _user(element: Element, limit: int) -> Record:
+    details = _author(element)
+    row = UserRow(details.username, details.email or "", details.display_name or None)
+    missing = None if row.email else RowProblem("email", "missing", "It is required.")
+    return record(element.line, element.end_line, element.problem(limit) or missing or row, shown(row))
 
 
 class _Posts:
@@ -99,7 +112,8 @@ class _Posts:
 
     def _item(self, item: Element) -> Iterator[Record]:
         comments = item.counted or ()
-        yield self._post(item, comments[0] if comments else item.end_line)
+        end_line = comments[0] if comments else item.end_line
+        yield guarded(item.line, end_line, self._post, item, end_line)
         for number, line in enumerate(comments, 1):
             end_line = comments[number] if number < len(comments) else item.end_line
             yield record(line, end_line, RowSkip("comment"))
