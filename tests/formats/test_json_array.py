@@ -6,7 +6,7 @@ from application.ports.formats import PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from infrastructure.formats.text.json_array import read_json_array
-from infrastructure.formats.text.json_scanning import Malformed, value_end
+from infrastructure.formats.text.json_scanning import ArraysOfObjects, Malformed, value_end
 from tests.formats.reading import assert_resumes_at_every_record, message, problem, rows
 from tests.formats.reading import read as read_file
 
@@ -24,7 +24,8 @@ read = partial(read_file, read_json_array)
         b"[\n  %s,\n  %s\n]\n",
         b'{"posts":[%s,%s]}',
         b'{"meta":{"x":[1,{"posts":[]}]},"n":"]","posts":[%s,%s],"more":{"a":[{"b":1}]}}',
-        b'{"users":[{"username":"u"}],"tags":["x"],"posts":[%s,%s],"comments":[{"x":1}]}',
+        b'{"users":[],"tags":["x"],"posts":[%s,%s],"comments":[],"n":[[{"x":1}],{"y":2}]}',
+        b'{"none":[],"some":[%s,%s]}',
     ],
 )
 def test_elements_are_records_in_an_array_and_in_an_object_that_has_one(file: bytes) -> None:
@@ -33,7 +34,34 @@ def test_elements_are_records_in_an_array_and_in_an_object_that_has_one(file: by
 
 def test_of_several_arrays_the_one_named_like_the_kind_is_read() -> None:
     file = b'{"posts":[' + GOOD + b'],"users":[{"username":"u","email":"e"}]}'
-    assert rows(read(file, ImportKind.USERS)) == [UserRow("u", "e")]
+    assert rows(read(file, ImportKind.USERS))[0] == UserRow("u", "e")
+
+
+@pytest.mark.parametrize(
+    ("file", "others"),
+    [
+        (b'{"posts":[%s],"pages":[\n%s,\n%s]}', ["pages"]),
+        (b'{"a":[{"x":[{}]}],"b":"[{","posts": [%s] , "c\\"" : [ {}], "d":{"e":[{}]}, "f":[{}]}', ["a", 'c\\"', "f"]),
+        (b'{"pages":[%s],"more":[%s]}', ["more"]),
+        (b'{"posts":[],"pages":[%s]}', ["pages"]),
+    ],
+)
+def test_other_arrays_of_objects_are_one_problem_that_names_them(file: bytes, others: list[str]) -> None:
+    file = file.replace(b"%s", GOOD)
+    *found, last = read(file)
+    assert all(row == ROW for row in rows(found))
+    assert problem(last) == (1, None, "more_arrays")
+    assert f"were not: {', '.join(map(repr, others))}." in message(last)
+    assert_resumes_at_every_record(read_json_array, file)
+
+
+def test_other_arrays_are_told_wherever_blocks_end() -> None:
+    text = rb'"x":"[{\\\"","a\"":[ {"b":[{}],"c":"]}\\"}],"d":[1,{}],"e":[{}]}'
+    for size in range(1, len(text)):
+        arrays = ArraysOfObjects()
+        for at in range(0, len(text), size):
+            arrays.feed(text[at : at + size])
+        assert arrays.names == [r"a\"", "e"]
 
 
 def test_places_are_numbers_and_lines_are_true() -> None:

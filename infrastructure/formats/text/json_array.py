@@ -13,7 +13,7 @@ from application.ports.formats import FileShape, Reading, Record, RowProblem
 from domain.errors import InvalidValue
 from domain.imports import Checkpoint
 from infrastructure.formats.rows import SHOWN_OF_OVERLONG, Row
-from infrastructure.formats.text.json_scanning import Malformed, array_begin, value_end
+from infrastructure.formats.text.json_scanning import ArraysOfObjects, Malformed, array_begin, value_end
 from infrastructure.formats.text.objects import Objects, Raw, Read
 from infrastructure.formats.text.sources import Text, TextReading
 
@@ -44,6 +44,12 @@ def _records(text: Text, shape: FileShape, start: Checkpoint) -> Iterator[Record
         if number > passed:
             text.taken = elements.offset
             yield Record(line, number, number, elements.line, parsed, raw)
+
+
+def _more_arrays(names: list[str]) -> RowProblem:
+    told = ", ".join(map(repr, names))
+    message = f"One array of an object is read. Those beside it were not: {told}. Import each from a file of its own."
+    return RowProblem(None, "more_arrays", message)
 
 
 class _Elements:
@@ -80,7 +86,7 @@ class _Elements:
             line = self.line
             if self._buffer.startswith(b"]", self._at):
                 self._go_to(self._at + 1)
-                problem, shown = self._after_the_end(is_array=head[:begin].strip() == b"[")
+                problem, shown = self._after_the_end(head[:begin])
                 if problem is not None:
                     yield line, problem, shown
                 return
@@ -182,15 +188,25 @@ class _Elements:
             if len(self._buffer) - self._at > self._longest or not self._more():
                 return None
 
-    def _after_the_end(self, *, is_array: bool) -> tuple[RowProblem | None, bytes]:
-        """Reads it all: the file may be cut off there. What follows the array within an object is nobody's."""
+    def _after_the_end(self, before: bytes) -> tuple[RowProblem | None, bytes]:
+        """Reads it all: the file may be cut off there. Of an object, what stands beside the array is nobody's, unless
+        it is another array of objects."""
+        others = ArraysOfObjects()
+        is_array = before.strip() == b"["
+        if not is_array:
+            # The array itself is closed at once, so that it holds none.
+            others.feed(before.lstrip()[1:] + b"]")
         rest = self._buffer[self._at :].strip()
+        others.feed(self._buffer[self._at :])
         while self._more():
+            others.feed(self._buffer)
             self._go_to(len(self._buffer))
             rest = rest or self._buffer.strip()
         if self._text.damage is not None:
             return self._text.damage, b""
-        return (_TRAILING if is_array and rest else None), rest[:SHOWN_OF_OVERLONG]
+        if is_array:
+            return (_TRAILING if rest else None), rest[:SHOWN_OF_OVERLONG]
+        return (_more_arrays(others.names) if others.names else None), b""
 
     def _go_to(self, position: int) -> None:
         self.line += self._buffer.count(b"\n", self._at, position)
