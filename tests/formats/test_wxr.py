@@ -13,6 +13,7 @@ from domain.imports import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives import wxr
 from infrastructure.formats.archives.autop import paragraphs
+from infrastructure.formats.archives.plain import plain_text
 from infrastructure.formats.archives.wxr import read_wxr
 from tests.formats.archives import (
     DATA,
@@ -34,7 +35,10 @@ WP = "http://wordpress.org/export/1.2/"
 
 def an_item(**fields: str) -> str:
     given = {"title": "T", "wp:post_type": "post", "wp:status": "publish"}
-    given |= {name.replace("_", ":", 1) if name[:3] in ("wp_", "dc_") else name: text for name, text in fields.items()}
+    given |= {
+        name.replace("_", ":", 1) if name.startswith(("wp_", "dc_", "excerpt_")) else name: text
+        for name, text in fields.items()
+    }
     return "<item>" + "".join(f"<{name}>{text}</{name}>" for name, text in given.items()) + "</item>"
 
 
@@ -194,6 +198,37 @@ def test_a_slug_is_made_sound_or_left_out(name: str, slug: str | None) -> None:
 def test_a_slug_that_an_earlier_item_has_is_left_out() -> None:
     items = [an_item(wp_post_name="about"), an_item(wp_post_name="about", wp_post_type="page")]
     assert [post.slug for post in posts(read(read_wxr, an_export(*items)))] == ["about", None]
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("", None),
+        (" In\r\n\tshort ", "In short"),
+        ("<p>One</p><p>t<b>w</b>o<br>three</p>", "One two three"),
+        ("<!-- wp:paragraph --><p> </p>", None),
+        ("AT&amp;T &lt;b&gt; a < b > c", "AT&T <b> a < b > c"),
+        ("a&nbsp;&hellip;", "a …"),
+        ("<script>alert(1)</script>a<style>b</style>", "a"),
+        ('<img src=x onerror="alert(1)">a<a title="1 > 0" href="javascript:b">c</a>', "ac"),
+        ("<scr<script>ipt>a", "ipt>a"),
+    ],
+)
+def test_an_excerpt_is_plain_text(html: str, expected: str | None) -> None:
+    assert the_post(excerpt_encoded=f"<![CDATA[{html}]]>").excerpt == expected
+
+
+@given(st.text("ab \n<>/p!-&;\"'", max_size=60))
+def test_no_tag_is_left_of_an_excerpt(html: str) -> None:
+    assert not re.search(r"<[a-z/!]", plain_text(html.replace("&", "")))
+
+
+def test_an_excerpt_that_is_nested_too_deeply_is_a_problem_of_its_row() -> None:
+    records = read(read_wxr, an_export(an_item(excerpt_encoded="&lt;b>" * 1_000), an_item()))
+    assert problems(records) == [(2, "excerpt", "too_deep")]
+    assert isinstance(records[0].raw, dict)
+    assert records[0].raw["title"] == "T"
+    assert len(posts(records)) == 1
 
 
 def test_line_breaks_in_titles_and_tags_become_spaces() -> None:

@@ -13,6 +13,7 @@ from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives.autop import paragraphs
+from infrastructure.formats.archives.plain import plain_text
 from infrastructure.formats.archives.records import (
     UNTITLED,
     ArchiveReading,
@@ -133,12 +134,17 @@ class _Posts:
         published = status in ("publish", "") and not said("wp:post_password")
         site = self._source or self._link
         external_id = said("wp:post_id") or said("guid")
+        problem, excerpt = item.problem(self._limit), ""
+        try:
+            excerpt = plain_text(said("excerpt:encoded"))
+        except InvalidValue as error:
+            problem = problem or RowProblem("excerpt", error.code, error.message)
         row = PostRow(
             title=one_line(fields.get("title", "")) or UNTITLED,
             author=author,
             content=_content(fields.get("content:encoded", "")),
             content_format=ContentFormat.HTML,
-            excerpt=said("excerpt:encoded") or None,
+            excerpt=excerpt or None,
             tags=tuple(dict.fromkeys(_tags(item))),
             type=_TYPES.get(kind),
             status=PostStatus.PUBLISHED if published else PostStatus.DRAFT,
@@ -146,7 +152,6 @@ class _Posts:
             external_id=external_id or None,
             details=self._authors.get(author) if author else None,
         )
-        problem = item.problem(self._limit)
         if problem is None:
             row.slug = self._slugs.sound(unquote(said("wp:post_name")))
             try:
