@@ -13,6 +13,7 @@ from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives import ghost
 from infrastructure.formats.archives.ghost import read_ghost
+from infrastructure.formats.archives.records import Slugs
 from tests.formats.archives import (
     DATA,
     assert_a_mistake_of_ours_costs_its_record_alone,
@@ -237,3 +238,16 @@ def test_no_text_of_the_posts_is_kept() -> None:
 def test_nothing_is_kept_of_what_a_post_has_beyond_the_limit() -> None:
     small, large = (an_export({f"field{n}": "x" * 1_000 for n in range(number)}) for number in (100, 5_000))
     assert peak_bytes(large, 50_000) < peak_bytes(small, 50_000) * 2 + 500_000
+
+
+def test_little_is_kept_of_a_slug_however_long_it_is() -> None:
+    slugs = Slugs()
+    tracemalloc.start()
+    try:
+        for number in range(4_000):
+            assert slugs.sound(f"{number}{'-long' * 15}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4_000 * 100
+    assert slugs.sound(f"7{'-long' * 15}") is None

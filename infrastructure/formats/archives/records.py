@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import PurePath
 from typing import ParamSpec, Protocol
 
@@ -121,10 +122,14 @@ def one_line(text: str) -> str:
 
 class Slugs:
     """Slugs as an archive has them, made sound: one that cannot be, and one that an earlier row of the archive has,
-    is None, and will be made from the title."""
+    is None, and will be made from the title.
+
+    Of each it keeps a digest of 8 bytes, the same in every process, so that an import that is resumed judges alike: 64
+    to 90 MB for a million slugs, however long they are. Among a million, two are taken for one once in 37 million
+    archives.
+    """
 
     def __init__(self) -> None:
-        # Of a string's 64-bit hash, a sixth of the string's size: archives have as many as posts.
         self._given: set[int] = set()
 
     def sound(self, slug: str) -> str | None:
@@ -132,7 +137,7 @@ class Slugs:
             value = Slug(slug_words(slug)).value
         except InvalidValue:
             return None
-        digest = hash(value)
+        digest = int.from_bytes(blake2b(value.encode(), digest_size=8).digest())
         if digest in self._given:
             return None
         self._given.add(digest)
