@@ -1,8 +1,8 @@
 """The files of rows that failed: `line field code message row`, to be mended and imported again.
 
-`row` is the row as an object, in CSV as its JSON; or its text, where it could not be taken apart. A cell of CSV that a
-spreadsheet would run (beginning with = + - @, a tab or a carriage return) has a `'` before it, as has one that begins
-with `'`: so the reader undoes it exactly.
+`row` is the row as an object, or its text where it could not be taken apart; in CSV as the JSON of either. A cell of
+CSV that a spreadsheet would run (beginning with = + - @, a tab or a carriage return) has a `'` before it, as has one
+that begins with `'`: so the reader undoes it exactly. A spreadsheet that parts cells at `;` finds none to run either.
 """
 
 import csv
@@ -16,7 +16,7 @@ from domain.imports import RowError
 from infrastructure.formats.text.objects import ENTRY_KEYS
 
 _RUN = ("=", "+", "-", "@", "\t", "\r", "'")
-# A spreadsheet that parts cells at `;` would run these. JSON has them only within its texts, and an escape for them.
+# JSON has these only within its texts, and an escape for them.
 _RUN_AFTER_SEMICOLON = re.compile(r""";(?=[\s"']*[=+\-@])""")
 
 
@@ -48,23 +48,25 @@ class NdjsonErrorWriter:
         )
 
 
-def as_it_was(cell: str) -> str:
-    """Before the writer made it harmless."""
-    return cell.removeprefix("'")
+def row_of(cell: str) -> str:
+    """The JSON of a row's object, or the text of what is none, before the writer made it harmless."""
+    cell = cell.removeprefix("'")
+    if cell.startswith('"'):
+        try:
+            return msgspec.json.decode(cell, type=str)
+        except (msgspec.MsgspecError, UnicodeError):
+            pass
+    return cell
 
 
 def _harmless(cell: str) -> str:
+    cell = _RUN_AFTER_SEMICOLON.sub(",", cell)
     return f"'{cell}" if cell.startswith(_RUN) else cell
 
 
 def _cells(error: RowError) -> tuple[str, ...]:
     row = error.row
-    if row is None:
-        shown = ""
-    elif isinstance(row, str):
-        shown = row
-    else:
-        shown = _RUN_AFTER_SEMICOLON.sub(r"\\u003b", msgspec.json.encode(row).decode())
+    shown = "" if row is None else _RUN_AFTER_SEMICOLON.sub(r"\\u003b", msgspec.json.encode(row).decode())
     return str(error.line), error.field or "", error.code, error.message, shown
 
 

@@ -9,7 +9,7 @@ from domain.errors import InvalidValue
 from infrastructure.formats.rows import alike, compared, field_names, fields_are, renamings, required_names
 from infrastructure.formats.text.cells import Cells, Named
 from infrastructure.formats.text.dialects import Dialect, cells_of, dialect_of
-from infrastructure.formats.text.error_files import as_it_was
+from infrastructure.formats.text.error_files import row_of
 from infrastructure.formats.text.objects import ENTRY_KEYS, Objects, Read
 from infrastructure.formats.text.sources import Text
 
@@ -58,7 +58,7 @@ def _rows(shape: FileShape, names: Sequence[str]) -> Callable[[list[str]], Read]
 
 def _entries(shape: FileShape, place: int) -> Callable[[list[str]], Read]:
     read_entry = Objects(shape).read_entry
-    return lambda cells: read_entry(as_it_was(cells[place]) or None)
+    return lambda cells: read_entry(row_of(cells[place]) or None)
 
 
 def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
