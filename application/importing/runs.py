@@ -48,10 +48,10 @@ class RunImport:
 
     While a chunk is written, what the next one meets is looked up, and the one after that is read. A lease of
     `limits.lease` is renewed every third of it. A row that the database refuses fails alone; where row after row cannot
-    be written, and nobody knows why, the job fails. `on_progress` is told after every commit. With `stop` set, or
-    cancelled, the job is given back, queued, at the next checkpoint. After a worker died on a chunk it is halved, as
-    `Caution` says; for as long as that is so, no other import runs in this process, so that nobody is blamed for a
-    neighbour's row.
+    be written, and nobody knows why, the job fails. `on_progress` is told after every commit. With `stop` set, the job
+    is given back, queued, at the next checkpoint; where this task is cancelled, at the last one. After a worker died on
+    a chunk it is halved, as `Caution` says; for as long as that is so, no other import runs in this process, so that
+    nobody is blamed for a neighbour's row.
 
     Raises ImportNotFound; WrongState where it cannot be claimed; LeaseLost where another worker took it over meanwhile;
     Busy and Unavailable where the database cannot be written for seconds.
@@ -140,7 +140,7 @@ class RunImport:
             now = self.clock.now()
             found = await work.imports.lock_to_claim(import_id, at=now)
             job = found.claimed(at=now, lease=self.limits.lease, chunk_rows=self.limits.chunk_rows)
-            if job.caution.chunk_rows and not is_alone:
+            if job.caution.chunk_rows and not _ends_at_once(job) and not is_alone:
                 raise _CallsForCaution
             await work.imports.save_claim(job)
             starter = await _found(job.created_by, work)
@@ -215,6 +215,11 @@ class RunImport:
             await work.imports.save(settled)
             await work.commit()
         return replace(settled, revision=settled.revision + 1)
+
+
+def _ends_at_once(job: ImportJob) -> bool:
+    """No row of it is written any more."""
+    return job.state is ImportState.CANCELLING or job.caution.is_hopeless
 
 
 async def _found(user_id: UserId | None, work: UnitOfWork) -> User | None:

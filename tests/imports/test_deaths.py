@@ -1,5 +1,6 @@
 """Rows that kill their worker, and rows that bring out a mistake of ours: they fail alone, all others are imported."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from application.importing.runs import RunImport
 from application.ports.formats import PostRow, RowProblem, RowSkip
-from domain.imports import Caution, ImportJob, ImportState, OnConflict, RowError, Tally
+from domain.imports import DEATHS_MAX, Caution, ImportJob, ImportState, OnConflict, RowError, Tally
 from tests.imports.faults import Crash, Disturbed
 from tests.imports.places import LEASE, Place
 from tests.imports.readings import Given, Parsed
@@ -223,3 +224,31 @@ async def test_skips_and_errors_stay_with_their_half_of_a_chunk(place: Place) ->
     assert done.tally.reasons == {"comment": 2, "attachment": 1}
     assert [error.line for error in await place.errors(job.id)] == [3, 4, 7]
     assert [each.checkpoint.offset for each in told] == sorted({each.checkpoint.offset for each in told})
+
+
+@pytest.mark.parametrize(
+    ("caution", "asked", "ended"),
+    [
+        (Caution(), ImportState.CANCELLING, ImportState.CANCELLED),
+        (Caution(chunk_rows=1, rows=1, deaths=DEATHS_MAX), ImportState.RUNNING, ImportState.FAILED),
+    ],
+    ids=["cancelled", "hopeless"],
+)
+async def test_a_job_of_which_no_row_is_written_any_more_waits_for_nobody(
+    place: Place, caution: Caution, asked: ImportState, ended: ImportState
+) -> None:
+    job, other = await place.upload(file()), await place.upload(file())
+    await place.change(job.id, lambda job: replace(job, state=asked, caution=caution))
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def halt() -> None:
+        reached.set()
+        await go_on.wait()
+
+    run = place.run_import(begin=Disturbed(place.begin).before("hold", halt))
+    beside = asyncio.create_task(run(other.id))
+    await reached.wait()
+    async with asyncio.timeout(10):
+        assert (await replace(run, begin=place.begin)(job.id)).state is ended
+    go_on.set()
+    assert (await beside).tally.rows_read == ROWS

@@ -69,8 +69,11 @@ async def test_a_key_of_a_row_that_is_refused_in_the_end_is_the_next_ones(
     place: Place, read: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the next chunk was told that it would be made, whenever that was read."""
-    key = {"source": "old", "external_id": "1"}
-    rows = [PostRow("First", "ann"), PostRow("Refused", "ann", slug="taken", **key), PostRow("Made", "ann", **key)]
+    rows = [
+        PostRow("First", "ann"),
+        PostRow("Refused", "ann", slug="taken", source="old", external_id="1"),
+        PostRow("Made", "ann", source="old", external_id="1"),
+    ]
     come = threading.Event()
 
     def wait(number: int) -> None:
