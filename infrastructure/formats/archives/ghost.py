@@ -4,18 +4,16 @@ It is read twice: users, tags and who has which first, since they come after the
 anywhere refuses the file: posts would else lose their authors and tags without a word.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-import ijson  # type: ignore[import-untyped]
-from ijson.common import JSONError, ObjectBuilder  # type: ignore[import-untyped]
-
 from application.ports.formats import AuthorRow, FileShape, PostRow, Record, RowProblem, UserRow
-from domain.errors import InvalidValue, TooLarge
+from domain.errors import InvalidValue
 from domain.imports import Checkpoint, ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
+from infrastructure.formats.archives.ghost_tables import Row, TableRow, table_rows
 from infrastructure.formats.archives.lexical import lexical_to_html
 from infrastructure.formats.archives.mobiledoc import mobiledoc_to_html
 from infrastructure.formats.archives.records import (
@@ -32,17 +30,8 @@ from infrastructure.formats.archives.records import (
 from infrastructure.formats.rows import instant
 from infrastructure.formats.unpacking import Unpacked
 
-_PIECE = 64 * 1024
-# A text that is longer than a row may be costs its row; past so many times as much memory is at stake.
-_TEXT_MAX = 4
-_DATA = ("db.item.data.", "data.")
-# No row is so deep, or has so long a path.
-_DEPTH_MAX = 100
-_PATH_MAX = 40
 _HERE = "__GHOST_URL__"
 _BCRYPT = ("$2a$", "$2b$", "$2y$")
-
-Row = Mapping[str, object]
 
 
 def read_ghost(file: BinaryIO, shape: FileShape, *, start: Checkpoint) -> ArchiveReading:
@@ -89,20 +78,20 @@ class _Joined:
 def _posts(file: BinaryIO, source: Source, shape: FileShape) -> Iterator[Record]:
     longest = shape.limits.max_row_bytes
     joined = _Joined()
-    for row in _rows(Unpacked(file, shape.limits), {"users", "tags", "posts_tags", "posts_authors"}, longest):
+    for row in table_rows(Unpacked(file, shape.limits), {"users", "tags", "posts_tags", "posts_authors"}, longest):
         joined.add(row.table, row.values)
     file.seek(0)
     slugs = Slugs()
-    for row in _rows(source, {"posts"}, longest):
+    for row in table_rows(source, {"posts"}, longest):
         yield guarded(row.line, row.end_line, _post, row, joined, slugs)
 
 
 def _users(source: Source, longest: int) -> Iterator[Record]:
-    for row in _rows(source, {"users"}, longest):
+    for row in table_rows(source, {"users"}, longest):
         yield guarded(row.line, row.end_line, _user, row)
 
 
-def _user(row: "_Row") -> Record:
+def _user(row: TableRow) -> Record:
     details = _author(row.values)
     password = _text(row.values, "password")
     user = UserRow(
@@ -117,7 +106,7 @@ def _user(row: "_Row") -> Record:
     return record(row.line, row.end_line, row.problem or missing or user, shown(user))
 
 
-def _post(row: "_Row", joined: _Joined, slugs: Slugs) -> Record:
+def _post(row: TableRow, joined: _Joined, slugs: Slugs) -> Record:
     post = row.values
     author = joined.author(post)
     uuid = _text(post, "uuid") or _text(post, "id")
@@ -200,114 +189,3 @@ def _text(row: Row, name: str) -> str:
 def _place(row: Row) -> int:
     place = row.get("sort_order")
     return place if isinstance(place, int) else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """Of a table. `values` is empty where it is a problem."""
-
-    table: str
-    line: int
-    end_line: int
-    values: Row
-    problem: RowProblem | None = None
-
-
-def _rows(source: Source, tables: set[str], longest: int) -> Iterator[_Row]:
-    """Those of `tables`, in file order, at most `longest` bytes in memory. Raises InvalidValue, TooLarge."""
-    events: Sequence[tuple[str, object]] = ijson.sendable_list()
-    parser = ijson.basic_parse_coro(events, use_float=True)
-    path = _Path()
-    wanted = {f"{data}{table}.item": table for data in _DATA for table in tables}
-    building = _Building(wanted, longest)
-    line, waiting, has_data = 1, 0, False
-    while piece := source.readline(_PIECE):
-        try:
-            parser.send(piece)
-        except (JSONError, UnicodeDecodeError) as error:
-            what = (str(error).splitlines() or ["not JSON"])[0][:200]
-            raise InvalidValue("file", f"The JSON is broken in line {line}: {what}", code="bad_json") from None
-        waiting = 0 if events else waiting + len(piece)
-        if waiting > _TEXT_MAX * longest:
-            raise TooLarge("A text in the file", limit_bytes=_TEXT_MAX * longest)
-        for event, value in events:
-            prefix = path.of(event, value)
-            has_data = has_data or (event == "start_map" and prefix in ("data", "db.item.data"))
-            if (row := building.take(prefix, event, value, line)) is not None:
-                yield row
-        del events[:]  # type: ignore[attr-defined]
-        line += piece.endswith(b"\n")
-    if source.damage is not None:
-        raise InvalidValue("file", source.damage.message, code=source.damage.code)
-    try:
-        parser.close()
-    except JSONError:
-        message = f"The file breaks off in line {line}: a Ghost export is imported as a whole or not at all."
-        raise InvalidValue("file", message, code="truncated") from None
-    if not has_data:
-        raise InvalidValue("file", "It is no Ghost export: it has no data.", code="wrong_format")
-
-
-class _Path:
-    """Where in the JSON each event is, as `ijson.parse` tells it (`data.posts.item`), but cut off past where rows are:
-    whole, in JSON that is nested deep, it would take memory by the square of the depth."""
-
-    def __init__(self) -> None:
-        self._above: list[str] = []
-        self._here = ""
-
-    def of(self, event: str, value: object) -> str:
-        """Raises InvalidValue."""
-        match event:
-            case "map_key":
-                self._here = _below(self._above[-1], str(value))
-                return self._above[-1]
-            case "start_map" | "start_array":
-                if len(self._above) == _DEPTH_MAX:
-                    raise InvalidValue("file", f"Its JSON is nested deeper than {_DEPTH_MAX}.", code="too_deep")
-                here = self._here
-                self._above.append(here)
-                if event == "start_array":
-                    self._here = _below(here, "item")
-                return here
-            case "end_map" | "end_array":
-                # What comes next is below the same array, and so has the same path, or else a key comes first.
-                self._here = self._above.pop()
-        return self._here
-
-
-def _below(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}"[:_PATH_MAX] if prefix else name[:_PATH_MAX]
-
-
-class _Building:
-    """One row at a time, from the events of its JSON."""
-
-    def __init__(self, wanted: Mapping[str, str], longest: int) -> None:
-        self._wanted = wanted
-        self._longest = longest
-        self._builder: ObjectBuilder | None = None
-        self._prefix = ""
-        self._line = 1
-        self._size = 0
-
-    def take(self, prefix: str, event: str, value: object, line: int) -> _Row | None:
-        """The row that ends with this event."""
-        if self._builder is None:
-            if event != "start_map" or prefix not in self._wanted:
-                return None
-            self._builder = ObjectBuilder()
-            self._prefix, self._line = prefix, line
-            self._size = 0
-        self._size += len(value) + 10 if isinstance(value, str) else 10
-        is_too_long = self._size > self._longest
-        if not is_too_long:
-            self._builder.event(event, value)
-        if event != "end_map" or prefix != self._prefix:
-            return None
-        built, self._builder = self._builder, None
-        table = self._wanted[prefix]
-        if is_too_long:
-            problem = RowProblem(None, "too_long", f"It is longer than {self._longest} bytes.")
-            return _Row(table, self._line, line, {}, problem)
-        return _Row(table, self._line, line, built.value)
