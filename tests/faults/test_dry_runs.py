@@ -11,7 +11,7 @@ from tests.workers.processes import Service
 
 pytestmark = pytest.mark.e2e
 
-OF_THE_JOB = {"imports", "import_errors", "import_marks"}
+OF_THE_JOB = {"imports", "import_errors"}
 
 
 async def told(office: Service, job: ImportJob) -> tuple[object, ...]:
