@@ -20,6 +20,9 @@ _RAW_BLOCK = 64 * 1024
 # Each four bytes of zstd may make a block of 128 KiB: so much at a time makes 32 MiB at most.
 _ZSTD_BLOCK = 1024
 _ZSTD_HEADER_MOST = 18
+# Each reading of a file may take as much memory.
+_ZSTD_WINDOW_MOST = 32 << 20
+_TOO_LARGE_A_WINDOW = "requires too much memory"
 
 _GZIP_LEAST = 18
 # Deflate grows 1,032 times at most: a declared size beyond is none.
@@ -34,6 +37,12 @@ _UNSURE = RowProblem(
     "bad_compression",
     "The compressed data does not agree with its checksum: something before here is damaged, and what followed"
     " could not be read.",
+)
+_WINDOW_TOO_LARGE = RowProblem(
+    None,
+    "window_too_large",
+    "To decompress it needs a window of more than 32 MiB, as zstd --long and --ultra make it."
+    " Compress it again without: what followed could not be read.",
 )
 _TRAILING = RowProblem(
     None, "bad_compression", "What follows the compressed data is neither gzip nor zstd: it could not be read."
@@ -241,6 +250,10 @@ class _Gzip:
         raise _Damage(problem, bytes(salvaged))
 
 
+def _zstd_frame() -> "zstandard.ZstdDecompressionObj":
+    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MOST).decompressobj()
+
+
 class _Zstd:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -265,7 +278,9 @@ class _Zstd:
             frame = self._frame or self._begin_frame()
             try:
                 piece = frame.decompress(self._pending)
-            except zstandard.ZstdError:
+            except zstandard.ZstdError as error:
+                if _TOO_LARGE_A_WINDOW in str(error):
+                    raise _Damage(_WINDOW_TOO_LARGE) from None
                 raise _Damage(_DAMAGED, self._salvaged()) from None
             self._frame = None if frame.eof else frame
             self._pending = frame.unused_data
@@ -281,14 +296,14 @@ class _Zstd:
             is_cut = len(self._pending) < _MAGIC_BYTES and ZSTD.startswith(self._pending)
             raise _Damage(_TRUNCATED if is_cut else _TRAILING)
         self._frame_at = self.bytes_read
-        return zstandard.ZstdDecompressor().decompressobj()
+        return _zstd_frame()
 
     def _salvaged(self) -> bytes:
         """What the damaged block holds before the damage: zstd gives none of a call that it fails, and cannot step
         back, so the frame is read again up to there."""
         bad_from = self.bytes_read
         self._file.seek(self._frame_at)
-        again = zstandard.ZstdDecompressor().decompressobj()
+        again = _zstd_frame()
         salvaged = bytearray()
         try:
             for start in range(self._frame_at, bad_from, _ZSTD_BLOCK):

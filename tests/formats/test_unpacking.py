@@ -164,6 +164,19 @@ def test_a_reader_refuses_a_file_that_grows_past_the_limits(name: ImportFormat) 
             deque(reader(io.BytesIO(file), FileShape(ImportKind.POSTS, limits), start=Checkpoint()), maxlen=0)
 
 
+@pytest.mark.parametrize(("window_log", "code"), [(25, None), (26, "window_too_large")])
+def test_a_window_that_takes_too_much_memory_is_a_problem_of_its_own(window_log: int, code: str | None) -> None:
+    window = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
+    frame = zstandard.ZstdCompressor(compression_params=window).compressobj()
+    packed = frame.compress(b"two") + frame.flush()
+    assert zstandard.get_frame_parameters(packed).window_size == 2**window_log
+
+    found, source = unpacked(zstandard.compress(b"one") + packed)
+
+    assert found == (b"one" if code else b"onetwo")
+    assert (source.damage and source.damage.code) == code
+
+
 def test_lines_are_read_up_to_a_size() -> None:
     source = Unpacked(io.BytesIO(gzip.compress(b"one\ntwo and more\n\nlast")), LIMITS)
     assert [source.readline(8) for _ in range(6)] == [b"one\n", b"two and ", b"more\n", b"\n", b"last", b""]
