@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 FIRST_ERRORS = 10
 
+_ID_WIDTH = 36
+_STATE_WIDTH = max(map(len, ImportState))
+_FILE_WIDTH_LEAST = 12
+
 
 def summary(job: ImportJob) -> str:
     """One sentence of an import that has finished."""
@@ -61,12 +65,14 @@ def error_table(errors: Iterable[RowError]) -> Table:
 
 def job_table(jobs: Iterable[ImportJob]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("ID", no_wrap=True)
-    for name in ("State", "Kind", "File"):
-        table.add_column(name, overflow="fold")
+    # Where a terminal is too narrow, names of files are folded, and then all but ids and states is cut.
+    table.add_column("ID", no_wrap=True, min_width=_ID_WIDTH)
+    table.add_column("State", no_wrap=True, min_width=_STATE_WIDTH)
+    table.add_column("Kind", no_wrap=True)
+    table.add_column("File", overflow="fold", min_width=_FILE_WIDTH_LEAST)
     for name in ("Done", "Rows", "Failed"):
-        table.add_column(name, justify="right")
-    table.add_column("Made")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Made", no_wrap=True)
     for job in jobs:
         tally = job.tally
         name = f"{job.file_name or '-'}{' (dry run)' if job.options.dry_run else ''}"

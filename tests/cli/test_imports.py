@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from domain.imports import ImportKind, ImportState
+from interfaces.cli.import_reports import job_table
 from interfaces.http.schemas.imports import ImportShown
 from tests.cli.memory import Byline
 
@@ -56,6 +58,23 @@ def test_imports_are_listed_newest_first_and_filtered(byline: Byline, posts: Pat
     row = byline("imports", "list", "--kind", "users").stdout.splitlines()[1].split()
     assert row[:7] == [whole, "succeeded", "users", "users.csv", "100%", "1", "0"]
     assert "posts.ndjson (dry run)" in byline("imports", "list", "--state", "queued").stdout
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_ids_and_states_are_whole_however_narrow_a_terminal_and_long_a_name(
+    byline: Byline, tmp_path: Path, width: int
+) -> None:
+    path = tmp_path / f"posts{'x' * 200}.ndjson"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in POSTS))
+    byline("import", str(path))
+    console = Console(width=width, file=io.StringIO())
+
+    with console.capture() as shown:
+        console.print(job_table(byline.jobs()))
+
+    head, first, *_ = shown.get().splitlines()
+    assert head.split()[:2] == ["ID", "State"]
+    assert first.split()[:2] == [str(byline.job().id), "completed_with_errors"]
 
 
 def test_where_there_is_none_it_says_so(byline: Byline) -> None:
