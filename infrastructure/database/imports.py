@@ -17,15 +17,14 @@ from sqlalchemy import (
     BigInteger,
     Select,
     Text,
+    TextClause,
     any_,
-    delete,
     func,
     insert,
     literal,
     or_,
     select,
     text,
-    tuple_,
     update,
 )
 
@@ -53,24 +52,41 @@ _END_EXPIRED: Final = text(f"""{_HOLDERS}
 _ADD_MARKS: Final = "INSERT INTO import_marks SELECT $1, unnest($2::bytea[]) ON CONFLICT DO NOTHING"
 _MARKS_AMONG: Final = "SELECT mark FROM import_marks WHERE import_id = $1 AND mark = ANY($2::bytea[])"
 
-# Few jobs have marks, and one may have millions: which have is told by one step into the index for each, and of those
-# that are done no more are read than are deleted. The order keeps the planner to the index.
-_DELETE_MARKS: Final = text("""
-    WITH RECURSIVE marked AS (
-        (SELECT import_id FROM import_marks ORDER BY import_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT import_id FROM import_marks WHERE import_id > marked.import_id ORDER BY import_id LIMIT 1)
-        FROM marked WHERE import_id IS NOT NULL
-    )
-    DELETE FROM import_marks WHERE ctid = ANY (ARRAY (
-        SELECT mark.ctid FROM marked JOIN imports ON imports.id = marked.import_id
-        CROSS JOIN LATERAL (
-            SELECT ctid FROM import_marks WHERE import_id = imports.id ORDER BY mark LIMIT :limit
-        ) AS mark
-        WHERE imports.state IN ('succeeded', 'completed_with_errors') OR imports.finished_at < :before
-        LIMIT :limit
-    ))
-""")
+
+def _delete(table: str, key: str, done: str) -> TextClause:
+    """Few jobs have rows in `table`, and one may have millions: which have is told by one step into the index for each,
+    and of those that are `done` no more are read than are deleted. The order keeps the planner to the index."""
+    return text(f"""
+        WITH RECURSIVE owner AS (
+            (SELECT import_id FROM {table} ORDER BY import_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT import_id FROM {table} WHERE import_id > owner.import_id ORDER BY import_id LIMIT 1)
+            FROM owner WHERE import_id IS NOT NULL
+        )
+        DELETE FROM {table} WHERE ctid = ANY (ARRAY (
+            SELECT one.ctid FROM owner JOIN imports ON imports.id = owner.import_id
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM {table} WHERE import_id = imports.id ORDER BY {key} LIMIT :limit
+            ) AS one
+            WHERE {done}
+            LIMIT :limit
+        ))
+    """)  # noqa: S608  # of constants
+
+
+_DELETE_MARKS: Final = _delete(
+    "import_marks",
+    "mark",
+    "imports.state IN ('succeeded', 'completed_with_errors') OR imports.finished_at < :before",
+)
+# Which rows failed is for a job that tries them again to know, up to its end.
+_DELETE_ERRORS: Final = _delete(
+    "import_errors",
+    "number",
+    """imports.finished_at < :before AND NOT EXISTS (
+                SELECT FROM imports AS child WHERE child.parent_id = imports.id AND child.finished_at IS NULL
+            )""",
+)
 
 _ERROR_COLUMNS = ("import_id", "number", "line", "field", "code", "message", "row", "place")
 _CLAIMED = [state.value for state in CLAIMED]
@@ -199,11 +215,7 @@ class SqlImports:
         return list((await self._tx.execute(places.order_by(place).limit(limit))).scalars())
 
     async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
-        key = (import_errors.c.import_id, import_errors.c.number)
-        of_old = imports.c.id == import_errors.c.import_id
-        old = select(*key).join_from(imports, import_errors, of_old).where(imports.c.finished_at < finished_before)
-        deleted = delete(import_errors).where(tuple_(*key).in_(old.limit(limit)))
-        return (await self._tx.execute(deleted)).rowcount
+        return (await self._tx.execute(_DELETE_ERRORS, {"before": finished_before, "limit": limit})).rowcount
 
     async def add_marks(self, import_id: ImportId, marks: Collection[bytes]) -> None:
         await self._tx.fetch(_ADD_MARKS, import_id, list(marks))

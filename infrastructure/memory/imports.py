@@ -132,7 +132,8 @@ class MemoryImports:
 
     async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
         await self._tx.statement()
-        jobs = {job.id for job in self._tx.imports.values() if _finished(job, finished_before)}
+        needed = {job.parent_id for job in self._tx.imports.values() if job.finished_at is None}
+        jobs = {job.id for job in self._tx.imports.values() if _finished(job, finished_before)} - needed
         old = sorted(key for key in self._numbers() if key[0] in jobs)[:limit]
         for key in old:
             await self._tx.import_errors.remove(key)

@@ -103,11 +103,14 @@ async def test_a_file_is_kept_for_the_job_that_tries_its_rows_again(house: House
     house.clock.advance(UPLOAD_KEPT)
     await house.sweep_uploads()
     assert set(house.blobs.files) == {blob.key}
+    assert await house.list_import_errors(parent.id, after=0, limit=10, actor=operator)
 
+    await finished(house, child)
+    await house.sweep_uploads()
+    assert set(house.blobs.files) == {blob.key}
     # Which rows failed is known no longer, though the file is there.
     with pytest.raises(BlobNotFound):
         await house.retry_import(parent.id, RetryOptions(), actor=operator)
-    await finished(house, child)
     house.clock.advance(UPLOAD_KEPT + SECOND)
     await house.sweep_uploads()
     assert house.blobs.files == {}

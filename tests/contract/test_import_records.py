@@ -89,6 +89,17 @@ async def test_errors_of_jobs_long_finished_are_deleted_a_few_at_a_time(adapters
     assert await adapters.job(old.id) == old
 
 
+async def test_errors_are_kept_while_a_job_tries_their_rows_again(adapters: Adapters) -> None:
+    parent = replace(a_job(), finished_at=NOON - SECOND)
+    children = [replace(a_job(), parent_id=parent.id, finished_at=at) for at in (NOON, None)]
+    await adapters.keep(parent, *children)
+    await add_errors(adapters, parent.id, an_error(1))
+    async with adapters.begin() as work:
+        assert await work.imports.delete_errors(finished_before=NOON, limit=4) == 0
+        await work.imports.change(replace(children[1], finished_at=NOON))
+        assert await work.imports.delete_errors(finished_before=NOON, limit=4) == 1
+
+
 async def test_marks_are_remembered_with_their_job_once(adapters: Adapters, job: ImportJob) -> None:
     other = a_job()
     await adapters.keep(other)

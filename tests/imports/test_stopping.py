@@ -291,9 +291,11 @@ async def test_a_retry_fails_where_it_is_not_known_any_more_which_rows_failed(pl
     parent = await place.imported(lines(titled("A", author="cleo")))
     retry = RetryImport(place.begin, place.blobs, MemoryQueue(), place.clock, place.ids)
     child = await retry(parent.id, RetryOptions(), actor=operator.actor)
+    await cancel(place, child, operator)
     async with place.begin() as work:
         assert await work.imports.delete_errors(finished_before=place.clock.at + LEASE, limit=10) == 1
         await work.commit()
+    await resume(place, child, operator)
     ended = await place.run_import()(child.id)
     assert (ended.state, ended.tally, ended.error) == (
         ImportState.FAILED,
