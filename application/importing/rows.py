@@ -1,7 +1,9 @@
 """Rows of an import on their way from the file to the database, in chunks."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
@@ -208,6 +210,26 @@ class Chunk(Generic[SomeDraft]):
         return outcome.tally + Tally(skipped=len(self.skips), failed=failed, reasons=reasons)
 
 
+class Places:
+    """Of rows, rising, in eight bytes each: there may be millions."""
+
+    def __init__(self) -> None:
+        self._places = array("Q")
+
+    @property
+    def last(self) -> int:
+        """0 where there are none."""
+        return self._places[-1] if self._places else 0
+
+    def add(self, places: Sequence[int]) -> None:
+        """Those after the last one."""
+        self._places.extend(places)
+
+    def __contains__(self, place: int) -> bool:
+        at = bisect_left(self._places, place)
+        return at < len(self._places) and self._places[at] == place
+
+
 @dataclass(slots=True)
 class Chunks(Generic[SomeDraft]):
     """The rest of a file in chunks of `rows_max`. Blocking.
@@ -220,7 +242,7 @@ class Chunks(Generic[SomeDraft]):
     rows: RowsOfKind[SomeDraft, Any, Any]
     limits: ImportLimits
     rows_max: int
-    only: Collection[int] | None = None
+    only: Places | None = None
     quarantined: bool = False
 
     def __iter__(self) -> Iterator[Chunk[SomeDraft]]:
@@ -230,7 +252,7 @@ class Chunks(Generic[SomeDraft]):
         skips: list[tuple[int, str]] = []
         passwords = count = size = passed = 0
         last = None
-        last_wanted = max(only, default=0) if only is not None else None
+        last_wanted = only.last if only is not None else None
         for record in self.reading:
             if only is not None and record.place not in only:
                 if last_wanted is not None and record.place > last_wanted:

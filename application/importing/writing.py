@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from application.importing.ahead import ahead, ahead_in_thread
-from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Plan, RowsOfKind, unexpected
+from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Places, Plan, RowsOfKind, unexpected
 from application.ports.formats import FileShape, Formats, RowProblem
 from application.ports.services import BlobStorage, Clock
 from application.ports.work import BeginWork, UnitOfWork
@@ -92,7 +92,7 @@ class Writing:
     on_progress: Callable[[ImportJob], None]
     thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "import"))
     """One for all that computes: more would only fight for the interpreter."""
-    only: frozenset[int] | None = None
+    only: Places | None = None
     unexpected: int = 0
     surprises: int = 0
     """How often something came otherwise than planned."""
@@ -109,7 +109,7 @@ class Writing:
         with self.thread:
             if self.job.parent_id is not None:
                 self.only = await self._failed_places(self.job.parent_id)
-                if not self.only:
+                if not self.only.last:
                     raise Unreadable("Which rows failed was kept no longer: import the file again.")
             if await self._carefully():
                 relax()
@@ -183,15 +183,14 @@ class Writing:
         except OSError as error:
             raise Unreadable(f"The uploaded file cannot be read: {error.strerror}.") from error
 
-    async def _failed_places(self, parent_id: ImportId) -> frozenset[int]:
-        places: list[int] = []
+    async def _failed_places(self, parent_id: ImportId) -> Places:
+        places = Places()
         while True:
             async with self.begin() as work:
-                last = places[-1] if places else 0
-                found = await work.imports.error_places(parent_id, after=last, limit=_PLACES_AT_ONCE)
+                found = await work.imports.error_places(parent_id, after=places.last, limit=_PLACES_AT_ONCE)
             if not found:
-                return frozenset(places)
-            places += found
+                return places
+            places.add(found)
 
     async def _planned(
         self, chunk: Chunk[Any], names: Any, since: asyncio.Future[_Makes | None], makes: asyncio.Future[_Makes | None]
