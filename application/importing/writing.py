@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from application.importing.ahead import ahead, ahead_in_thread
+from application.importing.refusals import speakable
 from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Places, Plan, RowsOfKind, unexpected
 from application.ports.formats import FileShape, Formats, RowProblem
 from application.ports.services import BlobStorage, Clock
@@ -268,7 +269,7 @@ class Writing:
         """Raises Defective."""
         if isinstance(refusal, BylineError):
             return RowProblem(None, "refused", str(refusal))
-        log.error("import_row_failed", exc_info=refusal, extra={"import_id": str(self.job.id), "line": line})
+        log.error("import_row_failed", exc_info=speakable(refusal), extra={"import_id": str(self.job.id), "line": line})
         if self.unexpected >= _UNEXPECTED_MAX:
             raise Defective(
                 f"Something is wrong with Byline or its database: {_UNEXPECTED_MAX + 1} rows one after the other, the"
