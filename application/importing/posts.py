@@ -288,7 +288,7 @@ class PostRows:
             plan.packed = self.pack(posts, origin=self.job.id, at=self.job.created_at)
 
     async def _update(
-        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: "_Owners", met: Met, work: UnitOfWork
+        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: _Owners, met: Met, work: UnitOfWork
     ) -> int:
         """How many were changed by it (slugs they had are `met`). Raises Conflict where one is gone, SlugTaken."""
         locked = {post.id: post for post in await work.posts.lock_many({stored.id for _, stored in known})}

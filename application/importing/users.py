@@ -113,7 +113,6 @@ class UserRows:
         return {login for draft in drafts for login in draft.logins}
 
     async def look(self, drafts: Sequence[UserDraft], names: set[str], work: UnitOfWork) -> UsersSight:
-
         stored = await work.users.stored_by_login(names)
         remembered = Met()
         if self.job.options.dry_run or self.job.options.on_conflict is OnConflict.UPDATE:
