@@ -15,7 +15,7 @@ from application.ports.services import HtmlCleaner, Slugger
 from application.ports.work import UnitOfWork
 from domain.errors import Conflict
 from domain.ids import PostId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportKind, OnConflict, Publish, Tally
+from domain.imports import ImportFormat, ImportJob, ImportKind, OnConflict, Publish, RowError, Tally
 from domain.posts import (
     EXTERNAL_ID_MAX,
     SOURCE_MAX,
@@ -123,6 +123,7 @@ class PostsPlan:
 
     verdicts: PostVerdicts
     owners: _Owners
+    errors: Sequence[RowError]
     packed: PackedPosts | None = None
 
     @property
@@ -247,7 +248,8 @@ class PostRows:
 
     def plan(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met) -> PostsPlan:
         verdicts = Sieve(self.job, sight, since).judge_all(drafts)
-        plan = PostsPlan(verdicts, _Owners(sight.authors, {}, self.job.options.default_author))
+        errors = [row_error(draft.record, problem, self.kind) for draft, problem in verdicts.problems]
+        plan = PostsPlan(verdicts, _Owners(sight.authors, {}, self.job.options.default_author), errors)
         if not verdicts.wanted:
             self._settle(plan)
         return plan
@@ -258,7 +260,7 @@ class PostRows:
     async def write(self, plan: PostsPlan, work: UnitOfWork) -> Outcome:
         """Raises SlugTaken, ExternalIdTaken, UserNotFound, Conflict where somebody came between the look and this."""
         verdicts = plan.verdicts
-        outcome = Outcome(made=verdicts.made, met=verdicts.met)
+        outcome = Outcome(errors=plan.errors, made=verdicts.made, met=verdicts.met)
         if verdicts.wanted:
             made_authors = await self.authors.make(verdicts.wanted.values(), verdicts.rehearsed, work)
             plan.owners = replace(plan.owners, made=made_authors.ids)
@@ -268,7 +270,6 @@ class PostRows:
         if plan.packed is not None:
             await work.posts.add_many(plan.packed)
         updated = await self._update(verdicts.known, plan.owners, outcome.met, work) if verdicts.known else 0
-        outcome.errors = [row_error(draft.record, problem, self.kind) for draft, problem in verdicts.problems]
         outcome.tally += Tally(
             created=len(verdicts.new),
             updated=updated,

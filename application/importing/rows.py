@@ -118,7 +118,7 @@ class Outcome:
     it again."""
 
     tally: Tally = field(default_factory=Tally)
-    errors: list[RowError] = field(default_factory=list)
+    errors: Sequence[RowError] = ()
     made: Met = field(default_factory=Met)
     met: Met = field(default_factory=Met)
 

@@ -14,7 +14,7 @@ from domain.accounts import Account
 from domain.actors import Role
 from domain.errors import Conflict, InvalidValue
 from domain.ids import AccountId, ImportId, UserId
-from domain.imports import ImportJob, ImportKind, OnConflict, Tally
+from domain.imports import ImportJob, ImportKind, OnConflict, RowError, Tally
 from domain.users import EmailAddress, Profile, User, Username, checked_password, checked_password_hash
 
 _HASHES_AT_ONCE = 4
@@ -56,7 +56,7 @@ class UsersSight:
 class UsersPlan:
     new: list[UserDraft] = field(default_factory=list)
     known: list[tuple[UserDraft, UserId]] = field(default_factory=list)
-    problems: list[tuple[UserDraft, RowProblem]] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
     skipped: int = 0
     made: Met = field(default_factory=Met)
     met: Met = field(default_factory=Met)
@@ -129,7 +129,7 @@ class UserRows:
             found = {one.id: one.origin for login in draft.logins if (one := sight.stored.get(login))}
             problem = self._problem(draft, found, ours)
             if problem is not None:
-                plan.problems.append((draft, problem))
+                plan.errors.append(row_error(draft.record, problem, self.kind))
             elif found and self.job.options.on_conflict is OnConflict.SKIP:
                 plan.skipped += 1
             elif found:
@@ -162,8 +162,7 @@ class UserRows:
             skipped=plan.skipped,
             reasons={EXISTS: plan.skipped} if plan.skipped else {},
         )
-        errors = [row_error(draft.record, problem, self.kind) for draft, problem in plan.problems]
-        return Outcome(tally, errors, plan.made, plan.met)
+        return Outcome(tally, plan.errors, plan.made, plan.met)
 
     def _problem(self, draft: UserDraft, found: dict[UserId, ImportId | None], ours: Met) -> RowProblem | None:
         if self.job.id in found.values() or not (ours.logins.isdisjoint(draft.logins) and ours.ids.isdisjoint(found)):
