@@ -284,7 +284,8 @@ class ImportRepository(Protocol):
         ...
 
     async def delete_errors(self, *, finished_before: datetime, limit: int) -> int:
-        """Of jobs that finished before then, at most `limit` of them; how many."""
+        """Of jobs that finished before then, unless an unfinished one tries their rows again; at most `limit` errors;
+        how many."""
         ...
 
     async def add_marks(self, import_id: ImportId, marks: Collection[bytes]) -> None:
