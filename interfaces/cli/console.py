@@ -61,7 +61,9 @@ def safe(text: str) -> str:
 
 def print_table(table: Table) -> None:
     """As wide as the terminal; elsewhere so wide that a program finds each row on a line."""
-    out.print(table, width=None if out.is_terminal else max(out.width, WIDE))
+    # Rich prints nothing wider than a console is.
+    console = out if out.is_terminal else Console(file=out.file, width=max(out.width, WIDE), highlight=False)
+    console.print(table)
 
 
 def print_line(text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from domain.imports import ImportKind, ImportState
+from interfaces.cli import console
 from interfaces.cli.import_reports import job_table
 from interfaces.http.schemas.imports import ImportShown
 from tests.cli.memory import Byline
@@ -209,3 +210,12 @@ def test_an_import_must_be_named(byline: Byline, command: str) -> None:
     unknown = byline("imports", command, "0190a8c1-0000-7000-8000-000000000000")
     assert unknown.exit_code == 1
     assert unknown.stderr.endswith("There is no import 0190a8c1-0000-7000-8000-000000000000.\n")
+
+
+def test_off_a_terminal_a_row_is_a_line_however_narrow_the_console(
+    byline: Byline, posts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    byline("import", str(posts))
+    monkeypatch.setattr(console.out, "width", 80)
+    (line,) = byline("imports", "list").stdout.splitlines()[1:]
+    assert line.split()[:4] == [str(byline.jobs()[0].id), "completed_with_errors", "posts", "posts.ndjson"]
