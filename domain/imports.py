@@ -33,6 +33,9 @@ class ImportFormat(StrEnum):
         return cls(_FORMATS[extension]) if extension in _FORMATS else None
 
 
+ARCHIVES = frozenset({ImportFormat.WXR, ImportFormat.GHOST, ImportFormat.STACKEXCHANGE})
+"""They hold posts, so that nobody need say it."""
+
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
 _COMPRESSED = frozenset({".gz", ".zst", ".zstd"})
 
@@ -86,6 +89,7 @@ class ImportState(StrEnum):
 FINISHED = frozenset(
     {ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS, ImportState.FAILED, ImportState.CANCELLED}
 )
+RESUMABLE = frozenset({ImportState.UPLOADED, ImportState.CANCELLED, ImportState.FAILED})
 CLAIMED = frozenset({ImportState.RUNNING, ImportState.CANCELLING})
 """Somebody has it, under a lease."""
 
@@ -327,7 +331,7 @@ class ImportJob:
         queued. As many more rows may fail as `max_errors` says. Raises WrongState."""
         if self.state is ImportState.QUEUED:
             return self
-        if self.state not in (ImportState.UPLOADED, ImportState.CANCELLED, ImportState.FAILED):
+        if self.state not in RESUMABLE:
             raise WrongState(f"The import is {self.state}: only one that was cancelled or has failed goes on.")
         return replace(
             self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from domain.errors import BylineError, Unavailable
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import ARCHIVES, ImportFormat, ImportJob, ImportKind, ImportOptions, OnConflict, Publish
 from interfaces.cli.console import CommandFailed, err, wrong_usage
 from interfaces.cli.import_runs import existing, follow, resumed
 from interfaces.cli.progress import Display
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1024 * 1024
 STDIN = Path("-")
-ARCHIVES = (ImportFormat.WXR, ImportFormat.GHOST, ImportFormat.STACKEXCHANGE)
 POSTS_ALONE = "--create-authors, --default-author and --publish are for posts."
 
 FILE, ROWS, RUN = "The file", "Its rows", "Another import, and who runs it"

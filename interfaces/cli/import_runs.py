@@ -10,7 +10,7 @@ import typer
 
 from domain.errors import LeaseLost, WrongState
 from domain.ids import ImportId
-from domain.imports import ImportJob, ImportState
+from domain.imports import RESUMABLE, ImportJob, ImportState
 from interfaces.cli.composition import Composition
 from interfaces.cli.console import CommandFailed, ExitCode, err, out, plain, wrong_usage
 from interfaces.cli.import_reports import report
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 TAKEN_PAUSE_S = 1.0
 LAST = "last"
-RESUMABLE = (ImportState.UPLOADED, ImportState.CANCELLED, ImportState.FAILED)
-
 Begin = Callable[["UseCases", "Actor", Display], Awaitable[ImportJob]]
 
 

@@ -12,6 +12,7 @@ from application.imports import RetryOptions
 from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
 from domain.imports import (
+    ARCHIVES,
     ImportFormat,
     ImportJob,
     ImportKind,
@@ -29,8 +30,6 @@ from interfaces.http.schemas.lists import listing
 COLUMN_MAX = 500
 COLUMNS_MAX = 64
 REPEATABLE_OPTIONS = frozenset({"map"})
-# They hold posts, so that `kind` need not be said.
-_ARCHIVES = frozenset({ImportFormat.WXR, ImportFormat.GHOST, ImportFormat.STACKEXCHANGE})
 _FIELDS: Mapping[ImportKind, frozenset[str]] = {
     ImportKind.POSTS: frozenset(field.name for field in fields(PostRow)) - {"details"},
     ImportKind.USERS: frozenset(field.name for field in fields(UserRow)),
@@ -86,7 +85,7 @@ class UploadOptions(Model):
 
     def for_import(self) -> ImportOptions:
         """Raises InvalidValue."""
-        kind = self.kind or (ImportKind.POSTS if self.format in _ARCHIVES else None)
+        kind = self.kind or (ImportKind.POSTS if self.format in ARCHIVES else None)
         if kind is None:
             raise InvalidValue("kind", "Say kind=users or kind=posts, in the query or in the form.", code="required")
         return ImportOptions(
