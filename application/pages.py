@@ -219,11 +219,14 @@ class UserQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`body` is JSON. `etag` is the quoted entity tag. `public`: the same for every viewer, strangers included."""
+    """`body` is JSON. `etag` is the quoted entity tag. `public`: the same for every viewer, strangers included.
+
+    `viewed` is the published post whose views a reading of this page raises."""
 
     body: bytes
     etag: str
     public: bool
+    viewed: PostId | None = None
 
 
 @dataclass(frozen=True, slots=True)

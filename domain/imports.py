@@ -173,6 +173,7 @@ class Caution:
     chunk_rows: int = 0
     rows: int = 0
     deaths: int = 0
+    has_begun: bool = False
 
     def after_death(self, chunk_rows: int) -> Self:
         """Half of the chunk that somebody died on, `chunk_rows` at most."""

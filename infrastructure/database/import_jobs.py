@@ -92,7 +92,7 @@ def job_of(row: Row[Any]) -> ImportJob:
         error=row.error,
         fence=row.fence,
         lease_until=row.lease_until,
-        caution=Caution(row.caution_chunk_rows, row.caution_rows, row.caution_deaths),
+        caution=Caution(row.caution_chunk_rows, row.caution_rows, row.caution_deaths, row.caution_began),
         busy_s=row.busy_s,
         progressed_at=row.progressed_at,
         forgiven=row.forgiven,
@@ -113,6 +113,7 @@ def _caution_of(job: ImportJob) -> dict[str, object]:
         "caution_chunk_rows": caution.chunk_rows,
         "caution_rows": caution.rows,
         "caution_deaths": caution.deaths,
+        "caution_began": caution.has_begun,
     }
 
 

@@ -199,6 +199,16 @@ post_views = Table(
 )
 Index("ix_post_views_views", post_views.c.views, post_views.c.post_id)
 
+view_batches = Table(
+    "view_batches",
+    metadata,
+    Column("process", Uuid, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("counted_at", Instant, nullable=False),
+    comment="The last batch of views of each process that was counted: one that comes again counts nothing.",
+)
+Index("ix_view_batches_counted_at", view_batches.c.counted_at)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -252,6 +262,7 @@ imports = Table(
     Column("caution_chunk_rows", Integer, nullable=False),
     Column("caution_rows", Integer, nullable=False),
     Column("caution_deaths", Integer, nullable=False),
+    Column("caution_began", Boolean, nullable=False, comment="Somebody has begun to write the next row, alone."),
     Column("busy_s", Double, nullable=False),
     Column("progressed_at", Instant),
     Column("forgiven", BigInteger, nullable=False),
@@ -296,6 +307,19 @@ import_marks = Table(
     ForeignKeyConstraint(["import_id"], [imports.c.id], ondelete="CASCADE"),
     comment="What a job has met, or would have made, that its next chunks must know.",
 )
+
+warmings = Table(
+    "warmings",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("reason", Code, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("state", Code, nullable=False),
+    Column("claimed_until", Instant),
+    Column("finished_at", Instant),
+    Column("report", JSONB),
+)
+Index("ix_warmings_open", warmings.c.id, postgresql_where=warmings.c.state.in_(["queued", "running"]))
 
 outbox = Table(
     "outbox",

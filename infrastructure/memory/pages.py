@@ -54,9 +54,11 @@ class MemoryPages:
         stored = None if post_id is None else self._tables.posts.rows.get(post_id)
         if stored is None or not stored.post.visible_to(viewer):
             raise PostNotFound(str(ref))
-        body = self._post(stored.post, POST_FIELDS)
+        post = stored.post
+        body = self._post(post, POST_FIELDS)
+        viewed = post.id if post.is_published else None
         return Page(
-            msgspec.json.encode(body), etag(stored.post.version, _without_views(body)), public=stored.post.is_published
+            msgspec.json.encode(body), etag(post.version, _without_views(body)), public=post.is_published, viewed=viewed
         )
 
     async def posts(self, query: PostQuery, *, viewer: Actor | None) -> ListPage:

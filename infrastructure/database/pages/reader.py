@@ -2,6 +2,7 @@
 """The pages' reader: asks for the statement of what was asked, reads, and puts the answer's bytes together."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from application.pages import (
     NEWEST_POSTS_IN_A_LIST,
@@ -27,7 +28,7 @@ from infrastructure.database.pages.posts import asked_posts
 from infrastructure.database.pages.users import OF_MANY, OF_ONE, asked_addresses, asked_users, newest_posts
 
 _POST = post_columns()
-_ONE_POST = f"SELECT {_POST.select()}, p.version, p.status, p.author_id FROM posts p{_POST.joins()} WHERE p."
+_ONE_POST = f"SELECT {_POST.select()}, p.version, p.status, p.author_id, p.id FROM posts p{_POST.joins()} WHERE p."
 _POST_BY_ID = f"{_ONE_POST}id = $1"
 _POST_BY_SLUG = f"{_ONE_POST}slug = $1"
 _USER = f"SELECT {USER_COLUMNS} FROM users u {USER_JOINS} WHERE u.id = $1"
@@ -45,11 +46,13 @@ class SqlPages:
                 row = await reading.fetchrow(_POST_BY_ID, ref)
         if row is None:
             raise PostNotFound(str(ref))
-        version, status, author_id = row[_POST.width :]
+        version, status, author_id, post_id = row[_POST.width :]
         if not post_visible(PostStatus(status), author_id, viewer=viewer):
             raise PostNotFound(str(ref))
         item = _POST.item(row)
-        return Page(item.full, etag(version, item.tagged), public=status == PostStatus.PUBLISHED)
+        is_published = status == PostStatus.PUBLISHED
+        viewed = PostId(UUID(bytes=post_id.bytes)) if is_published else None
+        return Page(item.full, etag(version, item.tagged), is_published, viewed)
 
     async def posts(self, query: PostQuery, *, viewer: Actor | None) -> ListPage:
         rows, total = await self._listed(query, asked_posts(query, viewer))

@@ -1,0 +1,185 @@
+"""Reading through the shared cache. No read that begins after an acknowledged write gets what is older, and nothing
+stale is left at rest, also where any key vanishes at any moment: checked by tests/caching/test_interleavings.py.
+
+An entry is stored with the tokens that its tags had before it was loaded, and is good for as long as they have them.
+"""
+
+import asyncio
+import math
+import random
+import struct
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from application.ports.cache import TOKEN_BYTES, SharedCache
+from domain.errors import Unavailable
+
+Load = Callable[[], Awaitable[bytes]]
+
+JITTER = 0.1
+"""Lifetimes differ by up to this share, so that what was stored together does not end together."""
+EAGERNESS = 2.0
+"""How early an entry is loaded anew, in the time that its loading took: the beta of "Optimal Probabilistic Cache
+Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015)."""
+
+_HEAD = struct.Struct(">Bdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`expires_at` is seconds since the epoch; loading it took `took_s`."""
+
+    tokens: tuple[bytes, ...]
+    expires_at: float
+    took_s: float
+    value: bytes
+
+    def packed(self) -> bytes:
+        head = _HEAD.pack(len(self.tokens), self.expires_at, self.took_s)
+        return b"".join((head, *self.tokens, self.value))
+
+    @classmethod
+    def unpacked_if(cls, packed: bytes, tokens: Sequence[bytes | None]) -> "Entry | None":
+        """None where it was stored under other tokens than these."""
+        count, expires_at, took_s = _HEAD.unpack_from(packed)
+        start = _HEAD.size + count * TOKEN_BYTES
+        if count != len(tokens) or None in tokens or packed[_HEAD.size : start] != b"".join(filter(None, tokens)):
+            return None
+        return cls(tuple(filter(None, tokens)), expires_at, took_s, packed[start:])
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A load that is under way, begun while the tags had these tokens."""
+
+    tokens: tuple[bytes, ...]
+    task: "asyncio.Task[bytes]"
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Of a key's loads without tokens: the one under way, and the one that begins when it ends."""
+
+    running: "asyncio.Task[bytes]"
+    next: "asyncio.Task[bytes] | None" = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """`hits` and `misses` are of the shared cache; `bypassed` found it away; `joined` misses shared another's load."""
+
+    hits: int = 0
+    misses: int = 0
+    bypassed: int = 0
+    joined: int = 0
+    loads: int = 0
+    refreshed: int = 0
+
+
+@dataclass(slots=True)
+class ReadThrough:
+    """Values by key, each loaded at most once at a time, by whoever asks first."""
+
+    cache: SharedCache
+    ttl_s: float
+    now: Callable[[], float] = time.time
+    counts: Counts = field(default_factory=Counts)
+    _flights: dict[str, _Flight] = field(default_factory=dict)
+    _turns: dict[str, _Turns] = field(default_factory=dict)
+    _loose: "set[asyncio.Task[bytes]]" = field(default_factory=set)
+
+    async def __call__(self, key: str, tags: Sequence[str], load: Load) -> bytes:
+        """Raises what `load` raises. Where the shared cache is away, nothing is kept, and loads are shared only by those
+        who came before they began."""
+        try:
+            look = await self.cache.look(key, tags)
+            if look.entry is not None:
+                entry = Entry.unpacked_if(look.entry, look.tokens)
+                if entry is not None and (now := self.now()) < entry.expires_at:
+                    self.counts.hits += 1
+                    if self._is_due(entry, now) and key not in self._flights:
+                        self.counts.refreshed += 1
+                        self._fly(key, entry.tokens, load)
+                    return entry.value
+            self.counts.misses += 1
+            tokens = look.tokens if None not in look.tokens else await self.cache.tokens(tags)
+        except Unavailable:
+            self.counts.bypassed += 1
+            return await self._in_turn(key, load)
+        known = tuple(filter(None, tokens))
+        flight = self._flights.get(key)
+        if flight is None or flight.tokens != known:
+            flight = self._fly(key, known, load)
+        else:
+            self.counts.joined += 1
+        # Whoever gives up leaves the load to those who wait for it too.
+        return await asyncio.shield(flight.task)
+
+    async def idle(self) -> None:
+        """Until nothing is being loaded."""
+        while self._loose:
+            await asyncio.wait(self._loose)
+
+    def _is_due(self, entry: Entry, now: float) -> bool:
+        """The sooner before its end the likelier, so that one of many readers loads it anew and none waits."""
+        return now - entry.took_s * EAGERNESS * math.log(1.0 - random.random()) >= entry.expires_at  # noqa: S311
+
+    def _fly(self, key: str, tokens: tuple[bytes, ...], load: Load) -> _Flight:
+        flight = self._flights[key] = _Flight(tokens, self._begin(self._stored(key, tokens, load)))
+
+        def landed(_: object) -> None:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+
+        flight.task.add_done_callback(landed)
+        return flight
+
+    async def _stored(self, key: str, tokens: tuple[bytes, ...], load: Load) -> bytes:
+        began = time.perf_counter()
+        self.counts.loads += 1
+        value = await load()
+        took_s = time.perf_counter() - began
+        ttl_s = self.ttl_s * (1.0 + JITTER * (2.0 * random.random() - 1.0))  # noqa: S311
+        self.cache.store(key, Entry(tokens, self.now() + ttl_s, took_s, value).packed(), ttl_s=ttl_s)
+        return value
+
+    async def _in_turn(self, key: str, load: Load) -> bytes:
+        """By a load that begins after this moment; those who come while one is under way share the next."""
+        turns = self._turns.get(key)
+        if turns is None:
+            turns = self._turns[key] = _Turns(self._begin(self._loaded(load)))
+            turns.running.add_done_callback(lambda _: self._turn_ended(key))
+            return await asyncio.shield(turns.running)
+        if turns.next is None:
+            turns.next = self._begin(self._after(turns.running, load))
+        else:
+            self.counts.joined += 1
+        return await asyncio.shield(turns.next)
+
+    def _turn_ended(self, key: str) -> None:
+        turns = self._turns[key]
+        if turns.next is None:
+            del self._turns[key]
+        else:
+            turns = self._turns[key] = _Turns(turns.next)
+            turns.running.add_done_callback(lambda _: self._turn_ended(key))
+
+    async def _after(self, running: "asyncio.Task[bytes]", load: Load) -> bytes:
+        await asyncio.wait([running])
+        return await self._loaded(load)
+
+    async def _loaded(self, load: Load) -> bytes:
+        self.counts.loads += 1
+        return await load()
+
+    def _begin(self, work: "Awaitable[bytes]") -> "asyncio.Task[bytes]":
+        task = asyncio.ensure_future(work)
+        self._loose.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[bytes]") -> None:
+        self._loose.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to those who wait; nobody may be

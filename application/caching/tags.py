@@ -1,0 +1,73 @@
+"""What pages depend on, by name, and which of these a change forgets.
+
+Only what strangers see is cached, so that drafts concern no page. A tag is forgotten after the commit and before the
+answer (`work.forget`). Tags of a page are functions of its key: they must be known before it is loaded.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from domain.ids import UserId
+from domain.posts import Post
+
+ALL = "all"
+"""Every page and every total. For changes of unknown or of many pages: an author's name, a great import."""
+POSTS = "posts"
+"""Every list of published posts that is of no one author and no one tag."""
+USERS = "users"
+"""Every list of users, and how many there are."""
+TOTALS = "totals"
+"""How many posts a list has."""
+
+MANY = 500
+"""More tags than these are forgotten as ALL."""
+
+
+def post_tag(post_id: UUID) -> str:
+    return f"post:{post_id}"
+
+
+def slug_tag(slug: str) -> str:
+    return f"slug:{slug}"
+
+
+def user_tag(user_id: UUID) -> str:
+    return f"user:{user_id}"
+
+
+def by_author_tag(author_id: UUID) -> str:
+    return f"posts:by:{author_id}"
+
+
+def tagged_tag(tag: str) -> str:
+    return f"posts:tagged:{tag}"
+
+
+def of_post_change(before: Post | None, after: Post | None) -> frozenset[str]:
+    """What is to be forgotten once a post is made (`before` None), changed, or deleted (`after` None)."""
+    shown = [post for post in (before, after) if post is not None and post.is_published]
+    if not shown or before == after:
+        return frozenset()
+    tags = {POSTS}
+    for post in shown:
+        tags |= {post_tag(post.id), slug_tag(post.slug.value), by_author_tag(post.author_id)}
+        tags.update(map(tagged_tag, post.writing.tags))
+    if len(shown) == 1 or _listed_in(shown[0]) != _listed_in(shown[1]):
+        tags.add(TOTALS)
+    return frozenset(tags)
+
+
+def of_user_change(user_id: UserId) -> frozenset[str]:
+    """What is to be forgotten once a user is made, changed or deleted, apart from posts that show their name."""
+    return frozenset((user_tag(user_id), USERS))
+
+
+def at_most_many(tags: Iterable[str]) -> frozenset[str]:
+    """ALL instead of more than MANY."""
+    collected = frozenset(tags)
+    return collected if len(collected) <= MANY else frozenset((ALL,))
+
+
+def _listed_in(post: Post) -> object:
+    """What decides which lists a published post is counted in."""
+    return post.author_id, post.writing.type, frozenset(post.writing.tags)
