@@ -90,8 +90,8 @@ class ReadThrough:
     _loose: "set[asyncio.Task[bytes]]" = field(default_factory=set)
 
     async def __call__(self, key: str, tags: Sequence[str], load: Load) -> bytes:
-        """Raises what `load` raises. Where the shared cache is away, nothing is kept, and loads are shared only by those
-        who came before they began."""
+        """Raises what `load` raises. Where the shared cache is away, nothing is kept, and a load is shared only by
+        those who came before it began."""
         try:
             look = await self.cache.look(key, tags)
             if look.entry is not None:
