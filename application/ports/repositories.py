@@ -2,10 +2,11 @@
 `lock` or `save` passes until the end of the transaction; `save` writes under the version that the entity was read with,
 returns it with the next one, and raises StaleVersion where another save came between."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
 from domain.accounts import Account
 from domain.ids import ImportId, PostId, SessionId, UserId
@@ -62,6 +63,15 @@ class Stored(Generic[Id]):
 
     id: Id
     origin: ImportId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewBatch:
+    """Views that a process has counted, by post, each more than 0. `sequence` numbers the process's batches, from 1."""
+
+    process: UUID
+    sequence: int
+    counts: Mapping[PostId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +308,18 @@ class ImportRepository(Protocol):
 
     async def delete_marks(self, *, finished_before: datetime, limit: int) -> int:
         """Of jobs that have succeeded, and of others that finished before then, at most `limit`; how many."""
+        ...
+
+
+class ViewRepository(Protocol):
+    async def add(self, batch: ViewBatch, *, at: datetime) -> None:
+        """Each post's views are raised, up to VIEWS_MAX; posts that are gone are passed over. In id order, so that two
+        processes cannot deadlock. Nothing where this batch or a later one of its process was added before.
+
+        Raises Busy, among others where a post is deleted at the same moment."""
+        ...
+
+    async def forget_processes(self, *, before: datetime, limit: int) -> int:
+        """Those whose last batch was added before then, at most `limit`; how many. A batch of theirs that came again
+        after that would be added again."""
         ...

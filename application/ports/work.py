@@ -13,6 +13,8 @@ from application.ports.repositories import (
     PostRepository,
     SessionRepository,
     UserRepository,
+    WarmingRepository,
+    ViewRepository,
 )
 from domain.ids import MessageId
 
@@ -66,6 +68,10 @@ class UnitOfWork(Protocol):
     def sessions(self) -> SessionRepository: ...
     @property
     def imports(self) -> ImportRepository: ...
+    @property
+    def views(self) -> ViewRepository: ...
+    @property
+    def warmings(self) -> WarmingRepository: ...
     @property
     def outbox(self) -> Outbox: ...
 

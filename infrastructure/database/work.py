@@ -17,6 +17,8 @@ from infrastructure.database.posts import SqlPosts
 from infrastructure.database.sessions import SqlSessions
 from infrastructure.database.transaction import Transaction
 from infrastructure.database.users import SqlUsers
+from infrastructure.database.warmings import SqlWarmings
+from infrastructure.database.views import SqlViews
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,8 @@ class SqlWork:
         self.accounts = SqlAccounts(transaction)
         self.sessions = SqlSessions(transaction)
         self.imports = SqlImports(transaction)
+        self.views = SqlViews(transaction)
+        self.warmings = SqlWarmings(transaction)
         self.outbox = SqlOutbox(transaction)
         return self
 

@@ -15,6 +15,8 @@ from infrastructure.memory.sessions import MemorySessions
 from infrastructure.memory.tables import Tables
 from infrastructure.memory.transaction import Transaction
 from infrastructure.memory.users import MemoryUsers
+from infrastructure.memory.warmings import MemoryWarmings
+from infrastructure.memory.views import MemoryViews
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,8 @@ class MemoryWork:
         self.accounts = MemoryAccounts(transaction)
         self.sessions = MemorySessions(transaction)
         self.imports = MemoryImports(transaction)
+        self.views = MemoryViews(transaction)
+        self.warmings = MemoryWarmings(transaction)
         self.outbox = MemoryOutbox(transaction)
 
     @asynccontextmanager

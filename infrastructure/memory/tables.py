@@ -4,14 +4,16 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from application.ports.work import Message
 from domain.accounts import Account
-from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId
+from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId, WarmingId
 from domain.imports import ImportJob, RowError
 from domain.posts import Post
 from domain.sessions import RefreshToken, Session
 from domain.users import User
+from domain.warmings import Warming
 
 Key = TypeVar("Key", bound=Hashable)
 Row = TypeVar("Row")
@@ -46,6 +48,14 @@ class StoredMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """The last batch of views of a process."""
+
+    sequence: int
+    counted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """`usernames`, `emails`, `slugs`, `external_ids` and `account_owners` are unique indexes. A post without a row in
     `views` has none; `entries` counts an account's."""
@@ -57,6 +67,7 @@ class Tables:
     slugs: Table[str, PostId] = field(default_factory=Table)
     external_ids: Table[tuple[str, str], PostId] = field(default_factory=Table)
     views: Table[PostId, int] = field(default_factory=Table)
+    view_batches: Table[UUID, StoredBatch] = field(default_factory=Table)
     accounts: Table[AccountId, Account] = field(default_factory=Table)
     account_owners: Table[UserId, AccountId] = field(default_factory=Table)
     entries: Table[AccountId, int] = field(default_factory=Table)
@@ -65,4 +76,5 @@ class Tables:
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)
     import_errors: Table[tuple[ImportId, int], RowError] = field(default_factory=Table)
     import_marks: Table[tuple[ImportId, bytes], bytes] = field(default_factory=Table)
+    warmings: Table[WarmingId, Warming] = field(default_factory=Table)
     outbox: Table[MessageId, StoredMessage] = field(default_factory=Table)

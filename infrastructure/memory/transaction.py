@@ -152,6 +152,7 @@ class Transaction:
         self.slugs = Rows(tables.slugs, self)
         self.external_ids = Rows(tables.external_ids, self)
         self.views = Rows(tables.views, self)
+        self.view_batches = Rows(tables.view_batches, self)
         self.accounts = Rows(tables.accounts, self)
         self.account_owners = Rows(tables.account_owners, self)
         self.entries = Rows(tables.entries, self)
@@ -160,6 +161,7 @@ class Transaction:
         self.imports = Rows(tables.imports, self)
         self.import_errors = Rows(tables.import_errors, self)
         self.import_marks = Rows(tables.import_marks, self)
+        self.warmings = Rows(tables.warmings, self)
         self.outbox = Rows(tables.outbox, self)
 
     async def statement(self) -> None:
