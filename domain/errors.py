@@ -41,6 +41,11 @@ class ImportNotFound(NotFound):
         super().__init__(f"There is no import {ref}.")
 
 
+class WarmingNotFound(NotFound):
+    def __init__(self, ref: UUID | str) -> None:
+        super().__init__(f"There is no warming {ref}.")
+
+
 class BlobNotFound(NotFound):
     def __init__(self, key: str) -> None:
         super().__init__(f"There is no stored file {key}.")

@@ -8,11 +8,12 @@ from application.ports.repositories import ImportedPost
 from application.ports.work import Message
 from domain.accounts import Account, Money
 from domain.actors import Actor, Role
-from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId
+from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId, WarmingId
 from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing
 from domain.sessions import RefreshToken, Session
 from domain.users import EmailAddress, Profile, User, Username
+from domain.warmings import Warming, WarmingReason
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -181,3 +182,7 @@ def a_job(
 
 def a_message(topic: str = "a.topic", *, body: dict[str, object] | None = None, created_at: datetime = NOON) -> Message:
     return Message(MessageId(_ids.next()), topic, body or {}, created_at)
+
+
+def a_warming(*, reason: WarmingReason = WarmingReason.REQUEST, requested_at: datetime = NOON) -> Warming:
+    return Warming(WarmingId(_ids.next()), reason, requested_at)

@@ -9,11 +9,12 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from domain.accounts import Account
-from domain.ids import ImportId, PostId, SessionId, UserId
+from domain.ids import ImportId, PostId, SessionId, UserId, WarmingId
 from domain.imports import ImportJob, ImportKind, ImportState, RowError
 from domain.posts import ContentFormat, Post, PostStatus, PostType
 from domain.sessions import RefreshToken, Session
 from domain.users import User
+from domain.warmings import Warming
 
 Id = TypeVar("Id", UserId, PostId)
 
@@ -308,6 +309,37 @@ class ImportRepository(Protocol):
 
     async def delete_marks(self, *, finished_before: datetime, limit: int) -> int:
         """Of jobs that have succeeded, and of others that finished before then, at most `limit`; how many."""
+        ...
+
+
+class WarmingRepository(Protocol):
+    async def queue_up(self) -> None:
+        """Nobody else passes it until the end of the transaction: what is read after it of the queue stays so."""
+        ...
+
+    async def get(self, warming_id: WarmingId) -> Warming:
+        """Raises WarmingNotFound."""
+        ...
+
+    async def newest(self, limit: int, *, before: WarmingId | None = None) -> list[Warming]:
+        """Newest first, of those made before `before`; None: any."""
+        ...
+
+    async def find_queued(self) -> Warming | None: ...
+
+    async def add(self, warming: Warming) -> None: ...
+
+    async def claim(self, *, at: datetime, until: datetime) -> Warming | None:
+        """After `queue_up`: the oldest that is claimable at `at`, claimed until `until`; None where there is none, and
+        while another one runs."""
+        ...
+
+    async def finish(self, warming: Warming) -> bool:
+        """Whether the claim that it was made under still stood; else nothing is changed."""
+        ...
+
+    async def delete_old(self, *, requested_before: datetime, kept: int) -> int:
+        """Finished ones that were requested before then, or that are not among the newest `kept`; how many."""
         ...
 
 

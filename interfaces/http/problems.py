@@ -93,6 +93,7 @@ BY_ERROR: Mapping[type[errors.BylineError], ProblemType] = {
     ),
     errors.AccountNotFound: _type(404, "account-not-found", "There is no such account", "It is gone."),
     errors.ImportNotFound: _type(404, "import-not-found", "There is no such import", "It is gone."),
+    errors.WarmingNotFound: _type(404, "warming-not-found", "There is no such warming", "It was kept no longer."),
     errors.BlobNotFound: _type(404, "file-not-found", "The stored file is gone", "Send it again."),
     errors.NotFound: _type(404, "not-found", "There is no such thing", "Or none that you may see."),
     errors.BadCredentials: _type(
