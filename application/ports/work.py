@@ -13,8 +13,8 @@ from application.ports.repositories import (
     PostRepository,
     SessionRepository,
     UserRepository,
-    WarmingRepository,
     ViewRepository,
+    WarmingRepository,
 )
 from domain.ids import MessageId
 

@@ -17,8 +17,8 @@ from infrastructure.database.posts import SqlPosts
 from infrastructure.database.sessions import SqlSessions
 from infrastructure.database.transaction import Transaction
 from infrastructure.database.users import SqlUsers
-from infrastructure.database.warmings import SqlWarmings
 from infrastructure.database.views import SqlViews
+from infrastructure.database.warmings import SqlWarmings
 
 log = structlog.get_logger(__name__)
 

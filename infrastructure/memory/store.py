@@ -15,8 +15,8 @@ from infrastructure.memory.sessions import MemorySessions
 from infrastructure.memory.tables import Tables
 from infrastructure.memory.transaction import Transaction
 from infrastructure.memory.users import MemoryUsers
-from infrastructure.memory.warmings import MemoryWarmings
 from infrastructure.memory.views import MemoryViews
+from infrastructure.memory.warmings import MemoryWarmings
 
 log = structlog.get_logger(__name__)
 
