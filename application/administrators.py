@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from application.caching.tags import of_user_change
 from application.ports.services import Clock
 from application.ports.work import BeginWork
 from application.users import RegisterUser, Registration
@@ -54,6 +55,7 @@ class PromoteToAdmin:
             if user == before:
                 return before
             saved = await work.users.save(user)
+            work.forget(of_user_change(user.id))
             await work.sessions.revoke_of(user.id, at=now)
             await work.commit()
         return saved

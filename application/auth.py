@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from application.caching.tags import of_user_change
 from application.ports.services import AccessClaims, Actors, Clock, Ids, PasswordHasher, TokenIssuer
 from application.ports.work import BeginWork
 from domain.actors import Actor
@@ -68,6 +69,7 @@ class SignIn:
                     await work.sessions.add_token(token)
                     if renewed is not None:
                         await work.users.save(replace(stored, password_hash=renewed))
+                        work.forget(of_user_change(user.id))
                     await work.commit()
                 return pair
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from application.caching.tags import of_post_change
 from application.ports.services import Clock, Ids, Slugger
 from application.ports.work import BeginWork
 from domain.actors import Actor
@@ -58,6 +59,7 @@ class CreatePost:
                 taken = set(candidates) if slug_of_its_own else await work.posts.slugs_taken(candidates)
                 post = replace(post, slug=slug.first_free(taken, post_id))
             await work.posts.add(post)
+            work.forget(of_post_change(None, post))
             await work.commit()
         return post
 
@@ -155,6 +157,7 @@ class DeletePost:
             post = _shown(await work.posts.lock(post_id), actor).require_version(expected)
             post.require_changeable(by=actor)
             await work.posts.delete(post_id)
+            work.forget(of_post_change(post, None))
             await work.commit()
 
 
@@ -168,6 +171,7 @@ async def _saved(
         if post is before:
             return before
         saved = await work.posts.save(post)
+        work.forget(of_post_change(before, saved))
         await work.commit()
     return saved
 

@@ -1,9 +1,10 @@
 """Registering, changing and deleting users."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from application.caching.tags import ALL, of_user_change
 from application.ports.services import Clock, Ids, PasswordHasher
 from application.ports.work import BeginWork, UnitOfWork
 from domain.accounts import Account
@@ -59,6 +60,7 @@ class RegisterUser:
         async with self.begin() as work:
             await work.users.add(user)
             await work.accounts.add(account)
+            work.forget(of_user_change(user.id))
             await work.commit()
         return user
 
@@ -105,6 +107,7 @@ class ChangeUser:
             if user == replace(before, updated_at=user.updated_at):
                 return before
             saved = await work.users.save(user)
+            work.forget(await _shown_of(before, saved, work))
             if passwords is not None or user.role != before.role or not user.is_active:
                 await work.sessions.revoke_of(user_id, at=now)
             await work.commit()
@@ -152,9 +155,10 @@ class DeleteUser:
             _require_another_admin(user, replace(user, is_active=False), admins)
             if with_posts:
                 await work.posts.delete_by_author(user_id)
-            elif await work.posts.exist_by_author(user_id):
+            elif await work.posts.exist_by_author(user_id, for_good=True):
                 raise UserHasPosts
             await _remove(user, work, at=self.clock.now())
+            work.forget((ALL,) if with_posts else of_user_change(user_id))
             await work.commit()
 
 
@@ -162,6 +166,14 @@ def _shown(user: User, actor: Actor) -> User:
     if not user.visible_to(actor):
         raise UserNotFound(user.id)
     return user
+
+
+async def _shown_of(before: User, after: User, work: UnitOfWork) -> Iterable[str]:
+    """What is to be forgotten of a change: an author's posts show their name."""
+    is_renamed = (before.username, before.profile.display_name) != (after.username, after.profile.display_name)
+    if is_renamed and await work.posts.exist_by_author(after.id, for_good=True):
+        return (ALL,)
+    return of_user_change(after.id)
 
 
 async def _remove(user: User, work: UnitOfWork, *, at: datetime) -> None:

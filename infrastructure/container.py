@@ -14,6 +14,7 @@ from importlib.metadata import version
 from dependency_injector import containers, providers
 
 from application import administrators, auth, health, imports, outbox, posts, uploads, users
+from application.caching.forgetting import Forgetting
 from application.importing import rows, runs
 from application.pages import Pages, SiteShape
 from application.ports.formats import ReadLimits
@@ -74,8 +75,9 @@ class Container(containers.DeclarativeContainer):
     option = settings.provided
 
     # Adapters: what `MemoryAdapters` overrides.
-    database = providers.Singleton(service_database, settings)
-    import_database = providers.Singleton(import_database, settings)
+    forgetting: providers.Provider[Forgetting | None] = providers.Object(None)
+    database = providers.Singleton(service_database, settings, forgetting)
+    import_database = providers.Singleton(import_database, settings, forgetting)
     begin: providers.Provider[BeginWork] = database.provided.begin
     begin_import: providers.Provider[BeginWork] = import_database.provided.begin
     pages: providers.Provider[Pages] = providers.Singleton(SqlPages, database)
@@ -201,7 +203,9 @@ class Container(containers.DeclarativeContainer):
         dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
         pages=pages,
         site=site,
-        relay_outbox=providers.Factory(outbox.RelayOutbox, begin=begin, clock=clock, deliveries=deliveries),
+        relay_outbox=providers.Factory(
+            outbox.RelayOutbox, begin=begin, clock=clock, deliveries=deliveries, forgetting=forgetting
+        ),
         check_health=providers.Factory(health.CheckHealth, probe=probe),
     )
 
@@ -209,7 +213,8 @@ class Container(containers.DeclarativeContainer):
 class MemoryAdapters(containers.DeclarativeContainer):
     """Every outside thing in memory: `container.override(MemoryAdapters())`."""
 
-    store = providers.Singleton(MemoryStore)
+    forgetting: providers.Provider[Forgetting | None] = providers.Object(None)
+    store = providers.Singleton(MemoryStore, forgetting)
     begin = store.provided.begin
     begin_import = store.provided.begin
     pages = providers.Singleton(MemoryPages, store)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
+from application.caching.tags import MANY, POSTS, TOTALS, USERS, by_author_tag, of_post_change, tagged_tag
 from application.importing.authors import Author, Authors, AuthorsSight
 from application.importing.row_errors import row_error
 from application.importing.rows import EXISTS, Met, Outcome, RowIds
@@ -125,6 +126,8 @@ class PostsPlan:
     owners: _Owners
     errors: Sequence[RowError]
     packed: PackedPosts | None = None
+    touched: frozenset[str] = frozenset()
+    """What lists the new posts."""
 
     @property
     def makes(self) -> Met | None:
@@ -267,9 +270,11 @@ class PostRows:
             self._settle(plan)
             outcome.made.logins |= made_authors.logins
             outcome.tally = Tally(authors_created=made_authors.new)
+            outcome.touched.add(USERS)
         if plan.packed is not None:
             await work.posts.add_many(plan.packed)
-        updated = await self._update(verdicts.known, plan.owners, outcome.met, work) if verdicts.known else 0
+            outcome.touched |= plan.touched
+        updated = await self._update(verdicts.known, plan.owners, outcome, work) if verdicts.known else 0
         outcome.tally += Tally(
             created=len(verdicts.new),
             updated=updated,
@@ -286,12 +291,14 @@ class PostRows:
             draft.post.author_id, draft.post.slug = plan.owners.of(draft.author), slug
             posts.append(draft.post)
         if posts:
+            plan.touched = _lists_of(posts)
             plan.packed = self.pack(posts, origin=self.job.id, at=self.job.created_at)
 
     async def _update(
-        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: _Owners, met: Met, work: UnitOfWork
+        self, known: Sequence[tuple[PostDraft, Stored[PostId]]], authors: _Owners, outcome: Outcome, work: UnitOfWork
     ) -> int:
-        """How many were changed by it (slugs they had are `met`). Raises Conflict where one is gone, SlugTaken."""
+        """How many were changed by it (slugs they had are met, what shows them is touched). Raises Conflict where one
+        is gone, SlugTaken."""
         locked = {post.id: post for post in await work.posts.lock_many({stored.id for _, stored in known})}
         changed = []
         for draft, stored in known:
@@ -301,12 +308,24 @@ class PostRows:
             author_id = authors.of(draft.author) if draft.author else None
             applied = draft.applied(post, author_id, self.job.options.publish)
             if applied.slug != post.slug:
-                met.slugs.add(post.slug.value)
+                outcome.met.slugs.add(post.slug.value)
             if applied != post:
+                if len(outcome.touched) <= MANY:
+                    outcome.touched |= of_post_change(post, applied)
                 changed.append(replace(applied, updated_at=max(post.updated_at, self.job.created_at)))
         if changed:
             await work.posts.save_many(changed)
         return len(changed)
+
+
+def _lists_of(posts: Sequence[ImportedPost]) -> frozenset[str]:
+    """The tags of all lists that new posts are in. Posts have the same few authors and tags again and again."""
+    shown = [post for post in posts if post.status is _PUBLISHED]
+    if not shown:
+        return frozenset()
+    authors = {post.author_id for post in shown}
+    tags = {tag for tags in {post.tags for post in shown} for tag in tags}
+    return frozenset((POSTS, TOTALS, *map(by_author_tag, authors), *map(tagged_tag, tags)))
 
 
 def _candidates(drafts: Sequence[PostDraft], known: Mapping[Key, Stored[PostId]], taken: set[str]) -> set[str]:

@@ -121,6 +121,8 @@ class Outcome:
     errors: Sequence[RowError] = ()
     made: Met = field(default_factory=Met)
     met: Met = field(default_factory=Met)
+    touched: set[str] = field(default_factory=set)
+    """The tags of what is to be forgotten of it."""
 
 
 class Plan(Protocol):

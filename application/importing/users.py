@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from application.caching.tags import ALL, USERS, of_user_change
 from application.importing.row_errors import row_error
 from application.importing.rows import EXISTS, Met, Outcome, RowIds
 from application.ports.formats import Record, RowProblem, UserRow
@@ -151,10 +152,11 @@ class UserRows:
 
     async def write(self, plan: UsersPlan, work: UnitOfWork) -> Outcome:
         """Raises UsernameTaken, EmailTaken, Conflict where somebody came between the look and this."""
+        touched = {USERS} if plan.new else set()
         if plan.new:
             users = [draft.user for draft in plan.new]
             await work.users.add_many(users, self._accounts(users), origin=self.job.id)
-        updated = await self._update(plan.known, work) if plan.known else 0
+        updated = await self._update(plan.known, touched, work) if plan.known else 0
         tally = Tally(
             created=len(plan.new),
             updated=updated,
@@ -162,7 +164,7 @@ class UserRows:
             skipped=plan.skipped,
             reasons={EXISTS: plan.skipped} if plan.skipped else {},
         )
-        return Outcome(tally, plan.errors, plan.made, plan.met)
+        return Outcome(tally, plan.errors, plan.made, plan.met, touched)
 
     def _problem(self, draft: UserDraft, found: dict[UserId, ImportId | None], ours: Met) -> RowProblem | None:
         if self.job.id in found.values() or not (ours.logins.isdisjoint(draft.logins) and ours.ids.isdisjoint(found)):
@@ -179,8 +181,8 @@ class UserRows:
             for user in users
         ]
 
-    async def _update(self, known: Sequence[tuple[UserDraft, UserId]], work: UnitOfWork) -> int:
-        """How many were changed by it. Raises Conflict where one is gone."""
+    async def _update(self, known: Sequence[tuple[UserDraft, UserId]], touched: set[str], work: UnitOfWork) -> int:
+        """How many were changed by it (what shows them is `touched`). Raises Conflict where one is gone."""
         locked = {user.id: user for user in await work.users.lock_many({user_id for _, user_id in known})}
         changed = []
         for draft, user_id in known:
@@ -195,6 +197,8 @@ class UserRows:
             profile = user.profile.changed({name: value for name, value in said.items() if value is not None})
             if profile != user.profile:
                 changed.append(replace(user, profile=profile, updated_at=max(user.updated_at, self.job.created_at)))
+                is_renamed = profile.display_name != user.profile.display_name
+                touched |= {ALL} if is_renamed else of_user_change(user_id)
         if changed:
             await work.users.save_profiles(changed)
         return len(changed)

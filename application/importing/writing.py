@@ -333,3 +333,4 @@ class Writing:
     def _proceed(self, job: ImportJob) -> None:
         self.job = job
         self.on_progress(job)
+            work.forget(outcome.touched)

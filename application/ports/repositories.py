@@ -161,7 +161,9 @@ class PostRepository(Protocol):
         """How many there were."""
         ...
 
-    async def exist_by_author(self, author_id: UserId) -> bool: ...
+    async def exist_by_author(self, author_id: UserId, *, for_good: bool = False) -> bool:
+        """Drafts too. `for_good`: until the end of the transaction nobody adds the author's first."""
+        ...
 
     async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:
         """Of those `slugs` that a post has, which one."""

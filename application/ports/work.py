@@ -1,6 +1,6 @@
 """The unit of work: one transaction over all repositories."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,8 @@ class Isolation(Enum):
 class Message:
     """Something that must happen after the commit. `topic` names what, `body` holds JSON values.
 
-    Delivered at least once: whoever handles a topic answers repeats alike. `attempts` counts the claims so far.
+    Due from `created_at` on, which may lie ahead. Delivered at least once: whoever handles a topic answers repeats
+    alike. `attempts` counts the claims so far.
     """
 
     id: MessageId
@@ -42,13 +43,17 @@ class Message:
 class Outbox(Protocol):
     async def add(self, message: Message) -> None: ...
 
-    async def claim(self, limit: int, *, at: datetime, until: datetime) -> list[Message]:
-        """At most `limit` messages due by `at`, oldest first, hidden from other claims until `until`; those that
-        another transaction is claiming are passed over. A claim raises `attempts` by one."""
+    async def claim(
+        self, limit: int, *, at: datetime, until: datetime, only: str | None = None, but: str | None = None
+    ) -> list[Message]:
+        """At most `limit` messages due by `at`, of the topic `only` or of all `but` one, oldest first, hidden from
+        other claims until `until`; those that another transaction is claiming are passed over. A claim raises
+        `attempts` by one."""
         ...
 
-    async def done(self, message_id: MessageId) -> None:
-        """Forget it; nothing where it is gone already."""
+    async def done_many(self, message_ids: Collection[MessageId]) -> None:
+        """Delete them, but for those that are gone already, and those that another transaction is claiming or
+        deleting: nobody is waited for."""
         ...
 
 
@@ -77,6 +82,13 @@ class UnitOfWork(Protocol):
 
     def rehearsal(self) -> AbstractAsyncContextManager[None]:
         """What is written within is undone at its end, and the transaction goes on."""
+        ...
+
+    def forget(self, tags: Iterable[str]) -> None:
+        """What was cached under these is shown no more to anybody who reads after the unit has ended, once it is
+        committed. Forgotten after the commit and before the steps of `after_commit`, and also when the caller is
+        cancelled meanwhile; what cannot be then is so by an outbox message of the same transaction. Not of a rehearsal.
+        """
         ...
 
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import AsyncAdaptedQueuePool, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from application.caching.forgetting import Forgetting
 from application.ports.work import Isolation, UnitOfWork
 from domain.errors import BylineError
 from infrastructure.database.connections import Connector, Timeouts, driver_url
@@ -29,9 +30,18 @@ class Database:
     """
 
     def __init__(
-        self, connector: Connector, *, size: int, overflow: int, read_size: int, wait_s: float, slow_statement_s: float
+        self,
+        connector: Connector,
+        *,
+        size: int,
+        overflow: int,
+        read_size: int,
+        wait_s: float,
+        slow_statement_s: float,
+        forgetting: Forgetting | None = None,
     ) -> None:
-        """`read_size` 0: none for readings."""
+        """`read_size` 0: none for readings. `forgetting` None: nothing is cached."""
+        self._forgetting = forgetting
         self.statements = Statements(slow_s=slow_statement_s)
         self.work_counters = PoolCounters()
         self.read_counters = PoolCounters()
@@ -77,7 +87,7 @@ class Database:
         await self._engine.dispose()
 
     def begin(self, *, isolation: Isolation = Isolation.READ_COMMITTED) -> AbstractAsyncContextManager[UnitOfWork]:
-        return SqlWork(self._engine, isolation, self.statements)
+        return SqlWork(self._engine, isolation, self.statements, self._forgetting)
 
     def reading(self) -> Reading:
         """Statements outside any transaction, each on its own."""
@@ -88,7 +98,7 @@ class Database:
         return self._pool.checkedout() + self._reads.checked_out()
 
 
-def service_database(settings: Settings) -> Database:
+def service_database(settings: Settings, forgetting: Forgetting | None = None) -> Database:
     """For requests. Raises BadSettings where no database is named."""
     timeouts = Timeouts(settings.statement_timeout_s, settings.lock_timeout_s, settings.transaction_timeout_s)
     return Database(
@@ -98,10 +108,11 @@ def service_database(settings: Settings) -> Database:
         read_size=settings.db_read_pool_size,
         wait_s=settings.db_pool_wait_s,
         slow_statement_s=settings.slow_statement_s,
+        forgetting=forgetting,
     )
 
 
-def import_database(settings: Settings) -> Database:
+def import_database(settings: Settings, forgetting: Forgetting | None = None) -> Database:
     """For imports, whose transactions are longer, and whose lease is renewed beside them. Raises BadSettings."""
     timeouts = Timeouts(IMPORT_TIMEOUT_S, settings.lock_timeout_s, IMPORT_TIMEOUT_S)
     return Database(
@@ -112,6 +123,7 @@ def import_database(settings: Settings) -> Database:
         read_size=0,
         wait_s=IMPORT_TIMEOUT_S,
         slow_statement_s=settings.slow_statement_s,
+        forgetting=forgetting,
     )
 
 

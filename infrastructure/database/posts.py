@@ -14,7 +14,7 @@ from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writin
 from infrastructure.database.connections import Record
 from infrastructure.database.errors import Refusals
 from infrastructure.database.post_copy import POST_COLUMNS, VIEWS_COLUMNS, alone, pieces_of, views_of
-from infrastructure.database.tables import post_views, posts
+from infrastructure.database.tables import post_views, posts, users
 from infrastructure.database.transaction import Transaction
 
 _COLUMNS = tuple(column.name for column in posts.columns if column.computed is None)
@@ -81,7 +81,10 @@ class SqlPosts:
     async def delete_by_author(self, author_id: UserId) -> int:
         return (await self._tx.execute(delete(posts).where(posts.c.author_id == author_id))).rowcount
 
-    async def exist_by_author(self, author_id: UserId) -> bool:
+    async def exist_by_author(self, author_id: UserId, *, for_good: bool = False) -> bool:
+        if for_good:
+            # Whoever adds a post holds its author FOR KEY SHARE.
+            await self._tx.execute(select(users.c.id).where(users.c.id == author_id).with_for_update())
         found = await self._tx.execute(select(exists().where(posts.c.author_id == author_id)))
         return bool(found.scalar_one())
 

@@ -1,13 +1,14 @@
 """The unit of work on SQLAlchemy Core: one connection, one transaction."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from types import TracebackType
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from application.caching.forgetting import Forgetting
 from application.ports.work import Isolation
+from infrastructure.after_commit import AfterCommit
 from infrastructure.database.accounts import SqlAccounts
 from infrastructure.database.errors import in_domain_terms
 from infrastructure.database.imports import SqlImports
@@ -20,17 +21,17 @@ from infrastructure.database.users import SqlUsers
 from infrastructure.database.views import SqlViews
 from infrastructure.database.warmings import SqlWarmings
 
-log = structlog.get_logger(__name__)
-
 
 class SqlWork:
     """Raises Busy when no connection is free in time, Unavailable when the database cannot be reached."""
 
-    def __init__(self, engine: AsyncEngine, isolation: Isolation, statements: Watch) -> None:
+    def __init__(
+        self, engine: AsyncEngine, isolation: Isolation, statements: Watch, forgetting: Forgetting | None = None
+    ) -> None:
         self._engine = engine
         self._statements = statements
         self._isolation = isolation
-        self._steps: list[Callable[[], Awaitable[None]]] = []
+        self._after = AfterCommit(forgetting)
 
     async def __aenter__(self) -> "SqlWork":
         with in_domain_terms():
@@ -56,18 +57,25 @@ class SqlWork:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._transaction.end()
-        for step in self._steps if self._transaction.is_committed else ():
-            try:
-                await step()
-            except Exception:
-                log.warning("after_commit_failed", exc_info=True)
+        try:
+            await self._transaction.end()
+        finally:
+            # Also when cancelled meanwhile: what is committed must be forgotten.
+            if self._transaction.is_committed:
+                await self._after()
 
-    def rehearsal(self) -> AbstractAsyncContextManager[None]:
-        return self._transaction.rehearsal()
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[None]:
+        with self._after.rehearsal():
+            async with self._transaction.rehearsal():
+                yield
+
+    def forget(self, tags: Iterable[str]) -> None:
+        self._after.forget(tags)
 
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
-        self._steps.append(step)
+        self._after.add(step)
 
     async def commit(self) -> None:
+        await self._after.promise(self.outbox)
         await self._transaction.commit()

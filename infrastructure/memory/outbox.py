@@ -1,5 +1,6 @@
 """The outbox in memory."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,10 +18,16 @@ class MemoryOutbox:
         await self._tx.statement()
         self._tx.outbox.put(message.id, StoredMessage(message, due_at=message.created_at))
 
-    async def claim(self, limit: int, *, at: datetime, until: datetime) -> list[Message]:
+    async def claim(
+        self, limit: int, *, at: datetime, until: datetime, only: str | None = None, but: str | None = None
+    ) -> list[Message]:
         await self._tx.statement()
         due = sorted(
-            (stored for stored in self._tx.outbox.values() if stored.due_at <= at),
+            (
+                stored
+                for stored in self._tx.outbox.values()
+                if stored.due_at <= at and only in (None, stored.message.topic) and but != stored.message.topic
+            ),
             key=lambda stored: (stored.due_at, stored.message.id),
         )
         claimed: list[Message] = []
@@ -33,6 +40,8 @@ class MemoryOutbox:
                 claimed.append(message)
         return sorted(claimed, key=lambda message: (message.created_at, message.id))
 
-    async def done(self, message_id: MessageId) -> None:
+    async def done_many(self, message_ids: Collection[MessageId]) -> None:
         await self._tx.statement()
-        await self._tx.outbox.remove(message_id)
+        for message_id in message_ids:
+            if self._tx.outbox.try_lock(message_id):
+                await self._tx.outbox.remove(message_id)

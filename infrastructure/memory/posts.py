@@ -8,6 +8,7 @@ from application.ports.repositories import ImportedPost, PackedPosts, Stored
 from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import Post, Slug, Writing
+from infrastructure.memory.locks import Strength
 from infrastructure.memory.tables import StoredPost
 from infrastructure.memory.transaction import Transaction
 
@@ -59,8 +60,10 @@ class MemoryPosts:
         theirs = sorted(stored.post.id for stored in self._tx.posts.values() if stored.post.author_id == author_id)
         return sum([await self._delete(post_id) for post_id in theirs])
 
-    async def exist_by_author(self, author_id: UserId) -> bool:
+    async def exist_by_author(self, author_id: UserId, *, for_good: bool = False) -> bool:
         await self._tx.statement()
+        if for_good:
+            await self._tx.users.lock(author_id, Strength.UPDATE)
         return any(stored.post.author_id == author_id for stored in self._tx.posts.values())
 
     async def stored_by_slug(self, slugs: Collection[str]) -> dict[str, Stored[PostId]]:

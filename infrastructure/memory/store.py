@@ -1,11 +1,11 @@
 """The memory store: the tables, and units of work over them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
-import structlog
-
+from application.caching.forgetting import Forgetting
 from application.ports.work import Isolation, UnitOfWork
+from infrastructure.after_commit import AfterCommit
 from infrastructure.memory.accounts import MemoryAccounts
 from infrastructure.memory.imports import MemoryImports
 from infrastructure.memory.locks import RowLocks
@@ -18,13 +18,12 @@ from infrastructure.memory.users import MemoryUsers
 from infrastructure.memory.views import MemoryViews
 from infrastructure.memory.warmings import MemoryWarmings
 
-log = structlog.get_logger(__name__)
-
 
 class MemoryStore:
-    """Of one event loop. A lock is waited for `lock_timeout_s` at most."""
+    """Of one event loop. A lock is waited for `lock_timeout_s` at most. `forgetting` None: nothing is cached."""
 
-    def __init__(self, *, lock_timeout_s: float = 2.0) -> None:
+    def __init__(self, forgetting: Forgetting | None = None, *, lock_timeout_s: float = 2.0) -> None:
+        self._forgetting = forgetting
         self.tables = Tables()
         self._locks = RowLocks(timeout_s=lock_timeout_s)
         self._open = 0
@@ -36,20 +35,20 @@ class MemoryStore:
     @asynccontextmanager
     async def begin(self, *, isolation: Isolation = Isolation.READ_COMMITTED) -> AsyncIterator[UnitOfWork]:
         transaction = Transaction(self.tables, self._locks, isolation)
-        work = MemoryWork(transaction)
+        work = MemoryWork(transaction, AfterCommit(self._forgetting))
         self._open += 1
         try:
             yield work
         finally:
             transaction.end()
             self._open -= 1
-            await work.run_steps()
+            await work.finish()
 
 
 class MemoryWork:
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, after: AfterCommit) -> None:
         self._transaction = transaction
-        self._steps: list[Callable[[], Awaitable[None]]] = []
+        self._after = after
         self._committed = False
         self.users = MemoryUsers(transaction)
         self.posts = MemoryPosts(transaction)
@@ -63,20 +62,21 @@ class MemoryWork:
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[None]:
         await self._transaction.statement()
-        with self._transaction.rehearsal():
+        with self._after.rehearsal(), self._transaction.rehearsal():
             yield
 
+    def forget(self, tags: Iterable[str]) -> None:
+        self._after.forget(tags)
+
     def after_commit(self, step: Callable[[], Awaitable[None]]) -> None:
-        self._steps.append(step)
+        self._after.add(step)
 
     async def commit(self) -> None:
+        await self._after.promise(self.outbox)
         await self._transaction.commit()
         self._committed = True
 
-    async def run_steps(self) -> None:
-        """Those of `after_commit`, where there was a commit."""
-        for step in self._steps if self._committed else ():
-            try:
-                await step()
-            except Exception:
-                log.warning("after_commit_failed", exc_info=True)
+    async def finish(self) -> None:
+        """Whatever is to be done after the commit, where there was one."""
+        if self._committed:
+            await self._after()

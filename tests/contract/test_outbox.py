@@ -68,14 +68,37 @@ async def test_a_message_that_fails_again_and_again_holds_up_no_others(adapters:
 
 
 async def test_what_is_done_is_forgotten(adapters: Adapters) -> None:
-    message = a_message()
-    await adapters.keep(message)
+    messages, kept = [a_message() for _ in range(3)], a_message()
+    await adapters.keep(*messages, kept)
     async with adapters.begin() as work:
-        await work.outbox.done(message.id)
-        await work.outbox.done(message.id)
-        await work.outbox.done(a_message().id)
+        await work.outbox.done_many([messages[0].id])
+        await work.outbox.done_many([*(message.id for message in messages), a_message().id])
+        await work.outbox.done_many([])
         await work.commit()
-    assert await claim(adapters) == []
+    assert [m.id for m in await claim(adapters)] == [kept.id]
+
+
+async def test_what_another_is_claiming_is_left_to_it_when_done_and_not_waited_for(adapters: Adapters) -> None:
+    claimed, free = a_message(), a_message()
+    await adapters.keep(claimed)
+    async with adapters.begin() as one, adapters.begin() as other:
+        await one.outbox.claim(1, at=NOON, until=LATER)
+        await adapters.keep(free)
+        await other.outbox.done_many([claimed.id, free.id])
+        await other.commit()
+        await one.commit()
+    assert [m.id for m in await claim(adapters, at=LATER)] == [claimed.id]
+
+
+async def test_one_topic_is_claimed_alone_or_left_out(adapters: Adapters) -> None:
+    messages = [a_message(topic) for topic in ("a", "b", "c")]
+    await adapters.keep(*messages)
+    async with adapters.begin() as work:
+        only = await work.outbox.claim(10, at=NOON, until=LATER, only="b")
+        but = await work.outbox.claim(10, at=NOON, until=LATER, but="a")
+        await work.commit()
+    assert [[m.topic for m in claimed] for claimed in (only, but)] == [["b"], ["c"]]
+    assert [m.topic for m in await claim(adapters)] == ["a"]
 
 
 async def test_what_one_relay_is_claiming_others_pass_over(adapters: Adapters) -> None:

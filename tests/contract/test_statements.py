@@ -80,7 +80,7 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "imports.delete_marks": lambda work: work.imports.delete_marks(finished_before=NOON, limit=1),
     "outbox.add": lambda work: work.outbox.add(MESSAGE),
     "outbox.claim": lambda work: work.outbox.claim(1, at=NOON, until=NOON),
-    "outbox.done": lambda work: work.outbox.done(MESSAGE.id),
+    "outbox.done_many": lambda work: work.outbox.done_many([MESSAGE.id]),
 }
 
 

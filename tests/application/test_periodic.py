@@ -1,7 +1,7 @@
 import asyncio
 
 from domain.errors import Busy
-from workers.schedule import Periodic
+from application.periodic import Periodic
 
 
 async def test_a_step_that_fails_does_not_end_the_steps() -> None:
