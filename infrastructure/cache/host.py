@@ -1,0 +1,121 @@
+"""The tags' tokens in memory that the processes of a host share."""
+
+import contextlib
+import math
+import mmap
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Collection, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+SLOTS = 2**16
+ID_BYTES = 8
+
+_LAYOUT = b"BYLTOK01"
+_HEADER_BYTES = 64
+_SLOT_BYTES = 8
+_SIZE = _HEADER_BYTES + SLOTS * _SLOT_BYTES
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- what lies there is made exclusively, and only its owner's is used
+
+
+class LocalHostTokens:
+    """Of one process: a table in its own memory.
+
+    A read or a store of one item of `table` is of one moment, in every process: CPython copies 8 aligned bytes at once
+    (a memcpy of constant size, which compilers make one move), and such a move is atomic on the machines it runs on.
+
+    Trusted for ever, unless a listener of other hosts sets `trusted_until` and `epoch`.
+    """
+
+    def __init__(self, memory: mmap.mmap | None = None) -> None:
+        if memory is None:
+            memory = mmap.mmap(-1, _SIZE)
+            memory[:_HEADER_BYTES] = _header()
+        self.trusted_until = math.inf
+        self.epoch = 0
+        self._memory = memory
+        self.id = memory[len(_LAYOUT) : len(_LAYOUT) + ID_BYTES].hex()
+        """Of the host, in all its processes."""
+        self.table: memoryview[int] = memoryview(memory)[_HEADER_BYTES:_SIZE].cast("Q")
+
+    def slots(self, tags: Sequence[str]) -> tuple[int, ...]:
+        return tuple(map(_slot, tags))
+
+    def forget(self, tags: Collection[str]) -> None:
+        fresh = struct.unpack(f"{len(tags)}Q", os.urandom(_SLOT_BYTES * len(tags)))
+        for tag, token in zip(tags, fresh, strict=True):
+            self.table[_slot(tag)] = token
+
+    def close(self) -> None:
+        """The table cannot be read from then on; other processes keep theirs."""
+        self.table.release()
+        with contextlib.suppress(BufferError):  # somebody still holds a view of it, and the memory with it
+            self._memory.close()
+
+
+class SharedHostTokens(LocalHostTokens):
+    """Of all processes that name the same file. Its id is made with it: where it was removed and made again, those who
+    have the new one are another host to those who have the old one, and hear of them as of any other."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError; PermissionError where it is somebody else's or open to others."""
+        super().__init__(_mapped(path))
+
+
+def host_tokens_path(data_dir: Path) -> Path:
+    """In memory where the machine has a folder for that; the same for all processes with this data folder."""
+    if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
+        named = blake2b(_LAYOUT + os.fsencode(data_dir.resolve()), digest_size=8).hexdigest()
+        return _SHARED_MEMORY / f"byline-{os.geteuid()}-{named}"
+    return data_dir / "host_tokens"
+
+
+def _slot(tag: str) -> int:
+    return zlib.crc32(tag.encode("utf-8", "surrogatepass")) % SLOTS
+
+
+def _header() -> bytes:
+    return (_LAYOUT + os.urandom(ID_BYTES)).ljust(_HEADER_BYTES, b"\0")
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        descriptor = _opened(path)
+    except FileNotFoundError:
+        _make(path)
+        descriptor = _opened(path)
+    try:
+        return mmap.mmap(descriptor, _SIZE)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Of a regular file of this user alone: whoever else could write to it could keep what is stale alive."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    is_private = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    is_table = status.st_size == _SIZE and os.pread(descriptor, len(_LAYOUT), 0) == _LAYOUT
+    if is_private and is_table:
+        return descriptor
+    os.close(descriptor)
+    if not is_private:
+        raise PermissionError(f"{path} is not a file of this user alone; remove it.")
+    raise OSError(f"{path} is no table of tokens; remove it while nothing of Byline runs.")
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all; the first to come makes it for all."""
+    new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, _header())
+        os.truncate(descriptor, _SIZE)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)
+    finally:
+        os.close(descriptor)
+        new.unlink()
