@@ -72,6 +72,26 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(default=10.0, gt=0)
     redis_timeout_s: float = Field(default=0.1, gt=0)
 
+    cache: Literal["redis", "memory", "none"] = "redis"
+    """What all processes of the site share. `memory` is for a single one; without `redis_url`, `redis` means none."""
+    page_ttl_s: float = Field(default=60.0, gt=0)
+    """How long a page may be kept; only its views may be as old as that."""
+    hot: bool = True
+    """Whether public pages are answered before the router."""
+    l1_max_bytes: int = Field(default=64 * MIB, ge=0)
+    """Of the answers that each API process keeps; 0: none."""
+    l1_ttl_s: float = Field(default=10.0, gt=0)
+    host_tokens: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
+    """The file, in memory, by which the processes of this host tell each other what is out of date. None: one is made
+    for each `data_dir`."""
+    count_views: bool = True
+    views_flush_s: float = Field(default=0.5, gt=0)
+    """How often views go to the database; at most so much of them is lost to a kill."""
+    warm_every_s: float = Field(default=300.0, ge=0)
+    """0: never of its own."""
+    warm_pages_max: int = Field(default=500, ge=1)
+    warm_max_s: float = Field(default=30.0, gt=0)
+
     max_body_bytes: int = Field(default=2 * MIB, ge=1024)
     max_upload_bytes: int = Field(default=16 * 1024 * MIB, ge=1024)
     upload_idle_timeout_s: float = Field(default=30.0, gt=0)

@@ -348,9 +348,7 @@ class WarmingRepository(Protocol):
 class ViewRepository(Protocol):
     async def add(self, batch: ViewBatch, *, at: datetime) -> None:
         """Each post's views are raised, up to VIEWS_MAX; posts that are gone are passed over. In id order, so that two
-        processes cannot deadlock. Nothing where this batch or a later one of its process was added before.
-
-        Raises Busy, among others where a post is deleted at the same moment."""
+        processes cannot deadlock. Nothing where this batch or a later one of its process was added before."""
         ...
 
     async def forget_processes(self, *, before: datetime, limit: int) -> int:

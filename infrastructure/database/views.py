@@ -6,14 +6,13 @@ from typing import Final
 from sqlalchemy import delete, select
 
 from application.ports.repositories import ViewBatch
-from domain.errors import Busy, PostNotFound
 from domain.posts import VIEWS_MAX
 from infrastructure.database.tables import view_batches
 from infrastructure.database.transaction import Transaction
 
-# Only posts without a row of views are looked up and kept, as the foreign key would do, though before anything is
-# written and in order: to lock every post that was read would write to its row each time. Where a post with a row is
-# deleted meanwhile, the foreign key refuses the whole batch, and the next attempt finds it gone.
+# All is locked before anything is written, in the order in which a deletion locks it: first posts, then their views.
+# Who waits there for a deletion passes over what it deleted, where the foreign key would refuse the whole batch. Posts
+# that have a row of views are not locked themselves, since that would write to each post that was read.
 _ADD: Final = f"""
     WITH batch AS (
         INSERT INTO view_batches AS stored (process, sequence, counted_at) VALUES ($1, $2, $3)
@@ -29,6 +28,7 @@ _ADD: Final = f"""
         ORDER BY posts.id FOR KEY SHARE OF posts
     ), further AS (
         SELECT counted.post_id, counted.views FROM counted JOIN post_views USING (post_id)
+        ORDER BY post_views.post_id FOR NO KEY UPDATE OF post_views
     )
     INSERT INTO post_views AS stored (post_id, views)
     SELECT post_id, views FROM (SELECT * FROM first UNION ALL SELECT * FROM further) AS seen ORDER BY post_id
@@ -43,10 +43,7 @@ class SqlViews:
 
     async def add(self, batch: ViewBatch, *, at: datetime) -> None:
         views = [min(count, VIEWS_MAX) for count in batch.counts.values()]
-        try:
-            await self._tx.fetch(_ADD, batch.process, batch.sequence, at, list(batch.counts), views)
-        except PostNotFound:
-            raise Busy("A post was deleted while its views were counted.") from None
+        await self._tx.fetch(_ADD, batch.process, batch.sequence, at, list(batch.counts), views)
 
     async def forget_processes(self, *, before: datetime, limit: int) -> int:
         silent = (

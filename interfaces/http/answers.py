@@ -8,16 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from application.pages import ListPage, Page
-from interfaces.http.etags import is_current
 from interfaces.http.queries import cursor_links
+from interfaces.http.representations import PRIVATE, PUBLIC, Representations, unchanged
+from interfaces.http.streams import IS_HEAD
 
 NO_STORE = {"cache-control": "no-store"}
-
-_JSON = (b"content-type", b"application/json")
-# Whoever signs in may be shown more: caches keep what a stranger saw for strangers, and for all who send the same.
-_VARY = (b"vary", b"Authorization")
-_PUBLIC = (_VARY, (b"cache-control", b"public, max-age=0, must-revalidate"))
-_PRIVATE = (_VARY, (b"cache-control", b"private, no-cache"))
 
 
 class _Ready(Response):
@@ -30,14 +25,28 @@ class _Ready(Response):
         self.raw_headers = list(headers)
 
 
-def shown(request: Request, page: Page | ListPage, link: str | None = None) -> Response:
-    """The page, or 304 where the client has it already."""
-    etag = (b"etag", page.etag.encode())
-    caching = _PUBLIC if page.public or "authorization" not in request.headers else _PRIVATE
-    links = () if link is None else ((b"link", link.encode("latin-1")),)
-    if is_current(request, page.etag):
-        return _Ready(304, b"", (etag, *caching, *links))
-    return _Ready(200, page.body, (_JSON, _length(page.body), etag, *caching, *links))
+async def shown(request: Request, page: Page | ListPage, link: str | None = None) -> Response:
+    """The page, compressed where the client likes that, or 304 where it has it already. A page of views counts one
+    more, unless only its headers are asked for."""
+    encodings = conditions = b""
+    is_stranger = True
+    for name, value in request.scope["headers"]:
+        if name == b"accept-encoding":
+            encodings = encodings + b"," + value if encodings else value
+        elif name == b"if-none-match":
+            conditions = conditions + b", " + value if conditions else value
+        elif name == b"authorization":
+            is_stranger = False
+    representations = Representations(page, PUBLIC if page.public or is_stranger else PRIVATE, link)
+    fitting = representations.plain
+    if representations.is_large and encodings:
+        fitting = await representations.fitting(encodings)
+    headers_of_304 = unchanged(fitting, conditions) if conditions else None
+    if representations.viewed is not None and IS_HEAD not in request.scope:
+        request.app.state.count_view(representations.viewed)
+    if headers_of_304 is not None:
+        return _Ready(304, b"", headers_of_304)
+    return _Ready(200, fitting.body, fitting.headers)
 
 
 def address(request: Request, path: str) -> str:
@@ -48,10 +57,10 @@ def address(request: Request, path: str) -> str:
 
 def written(page: Page, *, location: str | None = None) -> Response:
     """What a write made of the resource: the bytes and the ETag of the next GET. With `location`, 201."""
-    told = (_JSON, _length(page.body), (b"etag", page.etag.encode()), *_PRIVATE)
+    plain = Representations(page, PRIVATE, None).plain
     if location is None:
-        return _Ready(200, page.body, told)
-    return _Ready(201, page.body, (*told, (b"location", location.encode())))
+        return _Ready(200, plain.body, plain.headers)
+    return _Ready(201, plain.body, (*plain.headers, (b"location", location.encode())))
 
 
 def encoded(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -70,7 +79,3 @@ def encoded_list(request: Request, items: list[Any], page_size: int, next_cursor
         "next_cursor": next_cursor,
     }
     return encoded(body, headers={"link": cursor_links(request, next_cursor)})
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from application.periodic import Periodic
 from application.use_cases import UseCases
+from application.views import flush_views
+from domain.ids import PostId
 from interfaces.http import (
     auth,
     author_posts,
@@ -21,9 +25,14 @@ from interfaces.http import (
     settings,
     users,
 )
+from interfaces.http.background import background
+from interfaces.http.hot import HotOptions, HotReads
 from interfaces.http.middleware import RequestFrame
 from interfaces.http.openapi import DESCRIPTION, TAGS, document
 from interfaces.http.streams import OpenStreams, stopped_by_signals
+
+VIEWS_DRAIN_S = 8.0
+"""How long a process that is to end may take over the views that it has counted."""
 
 # In the order in which they are asked: the hot routes first.
 _FEATURES = (posts, users, author_posts, auth, imports, import_reports, import_uploads, settings, health, docs)
@@ -37,6 +46,21 @@ class HttpOptions:
     max_body_bytes: int = 2 * 1024 * 1024
     event_beat_s: float = 15.0
     event_streams_max: int = 50
+    l1_max_bytes: int = 64 * 1024 * 1024
+    l1_ttl_s: float = 10.0
+    count_views: bool = True
+    views_flush_s: float = 0.5
+    relay_every_s: float = 0.5
+
+
+def hot(app: FastAPI, options: HttpOptions) -> HotReads:
+    """The application with public pages answered before its router."""
+    kept = HotOptions(options.l1_max_bytes, options.l1_ttl_s, options.request_timeout_s)
+    return HotReads(app, kept)
+
+
+def _uncounted(_: PostId) -> None:
+    """Views that nobody wants counted."""
 
 
 def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], options: HttpOptions) -> FastAPI:
@@ -48,8 +72,15 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
             app.state.use_cases = use_cases
             app.state.site = settings.site_page(use_cases.site)
             app.state.streams = OpenStreams(options.event_streams_max)
+            app.state.count_view = use_cases.views.count if options.count_views else _uncounted
+            periodics = (
+                Periodic("relay_outbox", options.relay_every_s, use_cases.relay_outbox.step),
+                Periodic("flush_views", options.views_flush_s, partial(flush_views, use_cases.views)),
+            )
             with stopped_by_signals(app.state.streams.stop):
-                yield
+                async with background(periodics):
+                    yield
+            await use_cases.views.drain(within_s=VIEWS_DRAIN_S)
 
     app = FastAPI(
         title=options.title,

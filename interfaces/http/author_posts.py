@@ -41,7 +41,7 @@ async def list_author_posts(user_id: UUID, request: Request, app: App, viewer: V
     query = replace(author_posts_asked(request), author_id=author_id)
     await app.pages.user(author_id, include_posts=False, viewer=viewer)
     page = await app.pages.posts(query, viewer=viewer)
-    return shown(request, page, links(request, page))
+    return await shown(request, page, links(request.scope, page))
 
 
 @routes.post(

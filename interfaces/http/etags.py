@@ -13,14 +13,14 @@ from application.pages import Page
 from domain.errors import VersionMismatch
 
 _LIST = re.compile(r'[ \t,]*(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$))')
-_ANY = "*"
+ANY = "*"
 
 
 def tags_in(lines: Sequence[str], header: str) -> list[str]:
     """The entity tags of a header, or `["*"]`. Raises HTTPException (400) where it breaks the grammar."""
     text = ", ".join(lines).strip()
-    if text == _ANY:
-        return [_ANY]
+    if text == ANY:
+        return [ANY]
     tags: list[str] = []
     at = 0
     while at < len(text) or not tags:
@@ -32,15 +32,6 @@ def tags_in(lines: Sequence[str], header: str) -> list[str]:
     return tags
 
 
-def is_current(request: Request, etag: str) -> bool:
-    """Whether `If-None-Match` names `etag`, by weak comparison: then 304 is the answer. Raises HTTPException (400)."""
-    lines = _lines(request, b"if-none-match")
-    if not lines:
-        return False
-    tags = tags_in(lines, "If-None-Match")
-    return tags == [_ANY] or etag in (tag.removeprefix("W/") for tag in tags)
-
-
 async def expected_version(request: Request, read: Callable[[], Awaitable[Page]]) -> int | None:
     """The version that `If-Match` asks for, None where any will do. `read` is called only where the header alone does
     not decide. Weak tags never match. Raises VersionMismatch, HTTPException (400)."""
@@ -48,7 +39,7 @@ async def expected_version(request: Request, read: Callable[[], Awaitable[Page]]
     if not lines:
         return None
     tags = tags_in(lines, "If-Match")
-    if tags == [_ANY]:
+    if tags == [ANY]:
         return None
     versions = {_version(tag) for tag in tags} - {None}
     if len(versions) == 1:

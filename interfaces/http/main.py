@@ -2,16 +2,16 @@
 
 from functools import cache
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from infrastructure.container import Container, running
 from infrastructure.interpreter import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.settings import BadSettings, Settings, load_settings
-from interfaces.http.app import HttpOptions, create_app
+from interfaces.http.app import HttpOptions, create_app, hot
 
 
-def __getattr__(name: str) -> FastAPI:
+def __getattr__(name: str) -> ASGIApp:
     """`app` is made when a server asks for it, so that merely importing this reads no settings."""
     if name == "app":
         return _app()
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> FastAPI:
 
 
 @cache
-def _app() -> FastAPI:
+def _app() -> ASGIApp:
     try:
         settings = load_settings()
     except BadSettings as error:
@@ -30,11 +30,16 @@ def _app() -> FastAPI:
     return app
 
 
-def app_of(container: Container, settings: Settings) -> FastAPI:
+def app_of(container: Container, settings: Settings) -> ASGIApp:
     options = HttpOptions(
         title=settings.site_name,
         request_timeout_s=settings.request_timeout_s,
         upload_idle_timeout_s=settings.upload_idle_timeout_s,
         max_body_bytes=settings.max_body_bytes,
+        l1_max_bytes=settings.l1_max_bytes,
+        l1_ttl_s=settings.l1_ttl_s,
+        count_views=settings.count_views,
+        views_flush_s=settings.views_flush_s,
     )
-    return create_app(lambda: running(container), options)
+    app = create_app(lambda: running(container), options)
+    return hot(app, options) if settings.hot else app

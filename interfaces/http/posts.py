@@ -55,7 +55,7 @@ _GUARDED = {"parameters": [IF_MATCH]}
 )
 async def show_post(ref: str, request: Request) -> Response:
     """By id or slug. Drafts are there for their author and for operators."""
-    return shown(request, await opened(request).pages.post(_ref(ref), viewer=await viewer_of(request)))
+    return await shown(request, await opened(request).pages.post(ref_of(ref), viewer=await viewer_of(request)))
 
 
 @routes.get(
@@ -67,7 +67,7 @@ async def show_post(ref: str, request: Request) -> Response:
 async def list_posts(request: Request) -> Response:
     """All that you may see, the newest first unless asked otherwise."""
     page = await opened(request).pages.posts(posts_asked(request), viewer=await viewer_of(request))
-    return shown(request, page, links(request, page))
+    return await shown(request, page, links(request.scope, page))
 
 
 @routes.post(
@@ -133,7 +133,7 @@ async def _expected(post_id: PostId, request: Request, app: UseCases, actor: Act
     return await expected_version(request, partial(app.pages.post, post_id, viewer=actor))
 
 
-def _ref(text: str) -> PostId | Slug:
+def ref_of(text: str) -> PostId | Slug:
     """Raises PostNotFound for what is neither."""
     if _UUID.fullmatch(text):
         return PostId(UUID(text))
@@ -149,7 +149,7 @@ class _Identity(msgspec.Struct):
 
 async def _post_id(ref: str, app: UseCases, actor: Actor) -> PostId:
     """Raises PostNotFound."""
-    known = _ref(ref)
+    known = ref_of(ref)
     if not isinstance(known, Slug):
         return known
     page = await app.pages.post(known, viewer=actor)

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 from starlette.requests import Request
+from starlette.types import Scope
 
 from application.pages import (
     PAGE_MAX,
@@ -186,10 +187,10 @@ errors_asked = _reader(ErrorListParameters, lambda parameters: parameters)
 events_asked = _reader(EventParameters, lambda parameters: parameters)
 
 
-def links(request: Request, page: ListPage) -> str:
+def links(scope: Scope, page: ListPage) -> str:
     """The Link header: first, prev, next and last, as far as they are known."""
     if page.page is None:
-        return cursor_links(request, page.next_cursor)
+        return _cursor_links(scope, page.next_cursor)
     to = {"first": 1}
     if page.page > 1:
         to["prev"] = page.page - 1 if page.total_pages is None else max(1, min(page.page - 1, page.total_pages))
@@ -197,19 +198,22 @@ def links(request: Request, page: ListPage) -> str:
         to["next"] = page.page + 1
     if page.total_pages is not None:
         to["last"] = max(1, page.total_pages)
-    return _link_header(request, {relation: f"page={number}" for relation, number in to.items()})
+    return _link_header(scope, {relation: f"page={number}" for relation, number in to.items()})
 
 
 def cursor_links(request: Request, next_cursor: str | None) -> str:
     """The Link header of a walk by cursor: first and next."""
+    return _cursor_links(request.scope, next_cursor)
+
+
+def _cursor_links(scope: Scope, next_cursor: str | None) -> str:
     to = {"first": ""}
     if next_cursor is not None:
         to["next"] = f"after={next_cursor}"
-    return _link_header(request, to)
+    return _link_header(scope, to)
 
 
-def _link_header(request: Request, to: dict[str, str]) -> str:
-    scope = request.scope
+def _link_header(scope: Scope, to: dict[str, str]) -> str:
     path = quote(scope["path"])
     kept = _kept(scope["query_string"])
     targets = {relation: "&".join(filter(None, (kept, parameter))) for relation, parameter in to.items()}

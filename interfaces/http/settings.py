@@ -25,4 +25,4 @@ def site_page(site: SiteShape) -> Page:
 )
 async def show_settings(request: Request) -> Response:
     """Name, language and currency of the site, and whether one may register."""
-    return shown(request, request.app.state.site)
+    return await shown(request, request.app.state.site)

@@ -70,7 +70,7 @@ async def register_user(registration: UserRegistration, request: Request, app: A
 async def list_users(request: Request, app: App, viewer: Viewer) -> Response:
     """The newest first. Deactivated users are shown to operators alone."""
     page = await app.pages.users(users_asked(request), viewer=viewer)
-    return shown(request, page, links(request, page))
+    return await shown(request, page, links(request.scope, page))
 
 
 @routes.get(
@@ -82,7 +82,7 @@ async def list_users(request: Request, app: App, viewer: Viewer) -> Response:
 async def list_emails(request: Request, app: App, _operator: OperatorNow) -> Response:
     """The email addresses of active users, for operators."""
     page = await app.pages.emails(emails_asked(request))
-    return shown(request, page, links(request, page))
+    return await shown(request, page, links(request.scope, page))
 
 
 @routes.get(
@@ -93,7 +93,7 @@ async def list_emails(request: Request, app: App, _operator: OperatorNow) -> Res
 )
 async def show_me(request: Request, app: App, actor: ActorNow, include: Include = None) -> Response:
     """Whose access token it is."""
-    return shown(request, await app.pages.user(actor.id, include_posts=include is not None, viewer=actor))
+    return await shown(request, await app.pages.user(actor.id, include_posts=include is not None, viewer=actor))
 
 
 @routes.patch("/me", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})
@@ -110,7 +110,7 @@ async def change_me(patch: UserPatch, request: Request, app: App, actor: ActorNo
 )
 async def show_user(user_id: UUID, request: Request, app: App, viewer: Viewer, include: Include = None) -> Response:
     """`email` is there for the user and for operators."""
-    return shown(request, await app.pages.user(UserId(user_id), include_posts=include is not None, viewer=viewer))
+    return await shown(request, await app.pages.user(UserId(user_id), include_posts=include is not None, viewer=viewer))
 
 
 @routes.patch("/{user_id:uuid}", response_model=UserShown, responses=_CHANGE, openapi_extra={"parameters": [IF_MATCH]})

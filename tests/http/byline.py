@@ -22,7 +22,7 @@ from infrastructure.container import Container, MemoryAdapters, running
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.security.passwords import Argon2Hasher
 from infrastructure.settings import Settings
-from interfaces.http.app import HttpOptions, create_app
+from interfaces.http.app import HttpOptions, create_app, hot
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -44,8 +44,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Byline:
+    """`http` goes through the hot component, `routed` past it."""
+
     app: FastAPI
     http: AsyncClient
+    routed: AsyncClient
     use_cases: UseCases
     container: Container
 
@@ -109,6 +112,8 @@ async def served(container: Container, options: HttpOptions) -> AsyncIterator[By
         queue = container.queue()
         assert isinstance(queue, MemoryQueue)
         queue.on_wake(run_import)
-        transport = ASGITransport(app)
-        async with AsyncClient(transport=transport, base_url="http://byline.test") as http:
-            yield Byline(app, http, use_cases, container)
+        async with (
+            AsyncClient(transport=ASGITransport(hot(app, options)), base_url="http://byline.test") as http,
+            AsyncClient(transport=ASGITransport(app), base_url="http://byline.test") as routed,
+        ):
+            yield Byline(app, http, routed, use_cases, container)

@@ -1,0 +1,81 @@
+"""Which public page an address asks for, without the router. None for all that is not plainly one: the router's
+answer to that is the right one, whatever it is."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from uuid import UUID
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+from application.caching.keys import PageKey, post_key, posts_key, user_key, users_key
+from application.pages import ListPage, Page, Pages
+from domain.errors import PostNotFound
+from domain.ids import UserId
+from interfaces.http.posts import ref_of
+from interfaces.http.queries import author_posts_asked, posts_asked, users_asked
+
+URL_MAX = 500
+"""Longer ones are not remembered: they would fill the memory."""
+
+_POST = re.compile(r"/v1/posts/([A-Za-z0-9-]+)")
+_USER = re.compile(r"/v1/users/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/posts)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`requires`: a page that must be there too."""
+
+    key: PageKey
+    requires: PageKey | None = None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.key.tags if self.requires is None else (*self.key.tags, *self.requires.tags)
+
+    async def read(self, pages: Pages) -> Page | ListPage:
+        """Raises PostNotFound, UserNotFound."""
+        if self.requires is not None:
+            await self.requires.read(pages)
+        return await self.key.read(pages)
+
+
+@lru_cache(maxsize=8192)
+def address_of(path: str, query: bytes) -> Address | None:
+    if path == "/v1/posts":
+        return _list(path, query)
+    if post := _POST.fullmatch(path):
+        try:
+            return None if query else Address(post_key(ref_of(post[1])))
+        except PostNotFound:
+            return None
+    if path == "/v1/users":
+        return _list(path, query)
+    if user := _USER.fullmatch(path):
+        user_id = UserId(UUID(user[1]))
+        if user[2]:
+            return _posts_of(user_id, path, query)
+        if query in (b"", b"include=posts"):
+            return Address(user_key(user_id, bool(query)))
+    return None
+
+
+def _list(path: str, query: bytes) -> Address | None:
+    request = _request(path, query)
+    try:
+        return Address(posts_key(posts_asked(request)) if path == "/v1/posts" else users_key(users_asked(request)))
+    except RequestValidationError:
+        return None
+
+
+def _posts_of(user_id: UserId, path: str, query: bytes) -> Address | None:
+    try:
+        asked = replace(author_posts_asked(_request(path, query)), author_id=user_id)
+    except RequestValidationError:
+        return None
+    return Address(posts_key(asked), requires=user_key(user_id, False))
+
+
+def _request(path: str, query: bytes) -> Request:
+    return Request({"type": "http", "path": path, "query_string": query, "headers": []})

@@ -1,0 +1,329 @@
+"""Hot reads: what is answered before the router is what the router answers, byte for byte."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Scope
+
+from domain.actors import Role
+from interfaces.http.app import HttpOptions, hot
+from interfaces.http.hot import HotReads
+from interfaces.http.representations import GZIP_MIN_BYTES, accepts_gzip
+from tests.http.byline import Byline, Member
+from tests.http.conftest import StartByline
+
+Header = tuple[bytes, bytes]
+REQUEST_ID = (b"x-request-id", b"asked-by-the-test")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What an application sent: all of it, in its order."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        return dict(self.headers).get(name)
+
+
+async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> Sent:
+    """As a server would: with the path as it was sent and as it reads."""
+    path, _, query = url.partition("?")
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path.replace("%2D", "-").replace("%2F", "/"),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"byline.test"), REQUEST_ID, *headers],
+        "client": ("127.0.0.1", 1),
+        "server": ("byline.test", 80),
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *bodies = sent
+    assert start["type"] == "http.response.start"
+    assert not bodies[-1].get("more_body", False)
+    return Sent(start["status"], tuple(start["headers"]), b"".join(body["body"] for body in bodies))
+
+
+@pytest.fixture
+def hot_app(byline: Byline) -> HotReads:
+    return hot(byline.app, HttpOptions())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    ada: Member
+    urls: tuple[str, ...]
+    draft: str
+
+
+@pytest.fixture
+async def place(byline: Byline) -> Place:
+    """A post, a draft, a page and a post of a size that is compressed; addresses of all kinds."""
+    ada = await byline.member()
+    large = await byline.post(ada, title="Large", content="Byline keeps what was written. " * 200, tags=["a"])
+    post = await byline.post(ada, title="Small", tags=["a", "b c"])
+    draft = await byline.post(ada, status="draft")
+    await byline.post(ada, type="page")
+    listed = (await byline.http.get("/v1/posts?page_size=1")).json()
+    return Place(
+        ada,
+        (
+            *(f"/v1/posts/{post['id']}", f"/v1/posts/{post['slug']}", f"/v1/posts/{large['slug']}"),
+            *("/v1/posts", "/v1/posts?page=2&page_size=1", f"/v1/posts?page_size=1&after={listed['next_cursor']}"),
+            *("/v1/posts?tag=a&count=none", "/v1/posts?tag=b%20c", "/v1/posts?sort_by=views&order=asc&type=all"),
+            *("/v1/posts?fields=id,title", "/v1/posts?count=estimated", "/v1/posts?published=true"),
+            *(f"/v1/posts?author_id={ada.id}", f"/v1/users/{ada.id}/posts", f"/v1/users/{ada.id}/posts?page_size=1"),
+            *(f"/v1/users/{ada.id}", f"/v1/users/{ada.id}?include=posts", "/v1/users", "/v1/users?include=posts"),
+            *("/v1/users?role=admin&is_active=true", "/v1/settings"),
+        ),
+        draft["id"],
+    )
+
+
+def strange_urls(place: Place) -> tuple[str, ...]:
+    """Refused, not found, or written in an unusual way."""
+    nobody = "0190e2f0-0000-7000-8000-000000000000"
+    return (
+        *(f"/v1/posts/{place.draft}", f"/v1/posts/{nobody}", "/v1/posts/No%20Slug", "/v1/posts/no-such-slug"),
+        *("/v1/posts/", "/v1/posts/a/b", "/v1/posts%2F1", "/v1/posts/no%2Dsuch%2Dslug", "/v1/Posts"),
+        *(f"/v1/posts?author_id={nobody}", "/v1/posts?page=0", "/v1/posts?page=1&page=1", "/v1/posts?unknown=1"),
+        *("/v1/posts?after=nonsense", "/v1/posts?fields=nonsense", "/v1/posts?published=false", "/v1/posts?tag=%00"),
+        *(f"/v1/posts/{nobody}?x=1", f"/v1/users/{nobody}", f"/v1/users/{nobody}/posts", "/v1/users/me"),
+        *(f"/v1/users/{place.ada.id.upper()}", f"/v1/users/{place.ada.id}?include=nonsense", "/v1/users/emails"),
+        *(f"/v1/users/{place.ada.id}?include=posts&include=posts", "/v1/users?page_size=1000", "/nothing"),
+        *("/v1/settings?x=1", "/v1/settings/", "/health/live"),
+    )
+
+
+async def test_hot_and_routed_answers_are_the_same_bytes(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    seen_hot: set[int] = set()
+    for url in (*place.urls, *strange_urls(place)):
+        etags = {(await ask(byline.app, url, *coding)).header(b"etag") for coding in ((), ((b"accept-encoding", b"gzip"),))}
+        conditions = [(), *(((b"if-none-match", tag),) for tag in _conditions(etags))]
+        encodings: list[tuple[Header, ...]] = [
+            (),
+            ((b"accept-encoding", b"gzip, deflate, br"),),
+            ((b"accept-encoding", b"br"), (b"accept-encoding", b"gzip;q=0.5")),
+            ((b"accept-encoding", b"gzip;q=0"),),
+        ]
+        for method, condition, encoding in product(("GET", "HEAD"), conditions, encodings):
+            routed = await ask(byline.app, url, *condition, *encoding, method=method)
+            for answered in [await ask(hot_app, url, *condition, *encoding, method=method) for _ in range(2)]:
+                assert _without_views(answered) == _without_views(routed), (method, url, condition, encoding)
+            seen_hot.add(routed.status)
+    assert seen_hot == {200, 304, 400, 401, 404, 422}
+
+
+def _conditions(etags: set[bytes | None]) -> list[bytes]:
+    known = sorted(tag for tag in etags if tag)
+    return [*known, *(b"W/" + tag for tag in known), b", ".join([b'"x"', *known]), b'"x"', b"*", b"nonsense"]
+
+
+def _without_views(sent: Sent) -> Sent:
+    """The one whose body is the same whatever was counted meanwhile: the tests' own reads."""
+    return sent
+
+
+async def test_several_lines_of_a_condition_are_one(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    url = place.urls[0]
+    tag = (await ask(hot_app, url)).header(b"etag")
+    assert tag is not None
+    for app in (byline.app, hot_app, hot_app):
+        answered = await ask(app, url, (b"if-none-match", b'"x"'), (b"if-none-match", tag))
+        assert (answered.status, answered.body) == (304, b"")
+
+
+async def test_a_head_has_the_length_of_the_body_that_it_leaves_out(hot_app: HotReads, place: Place) -> None:
+    for _ in range(2):
+        whole, head = await ask(hot_app, place.urls[2]), await ask(hot_app, place.urls[2], method="HEAD")
+        assert head.body == b""
+        assert head.headers == whole.headers
+        assert head.header(b"content-length") == b"%d" % len(whole.body)
+
+
+async def test_a_304_never_has_a_length(hot_app: HotReads, place: Place) -> None:
+    for _ in range(2):
+        answered = await ask(hot_app, place.urls[0], (b"if-none-match", b"*"))
+        assert answered.status == 304
+        assert answered.header(b"content-length") is None
+
+
+async def test_large_pages_are_compressed_for_those_who_like_that(hot_app: HotReads, place: Place) -> None:
+    small, large = place.urls[0], place.urls[2]
+    plain = await ask(hot_app, large)
+    compressed = await ask(hot_app, large, (b"accept-encoding", b"gzip"))
+
+    assert len(plain.body) > GZIP_MIN_BYTES
+    assert compressed.header(b"content-encoding") == b"gzip"
+    assert gzip.decompress(compressed.body) == plain.body
+    assert compressed.header(b"content-length") == b"%d" % len(compressed.body)
+    assert compressed.header(b"etag") == (plain.header(b"etag") or b"")[:-1] + b'-gzip"'
+    assert (await ask(hot_app, small, (b"accept-encoding", b"gzip"))).header(b"content-encoding") is None
+
+
+async def test_whoever_has_it_in_another_encoding_has_it(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    large = place.urls[2]
+    tags = [(await ask(hot_app, large, *coding)).header(b"etag") for coding in ((), ((b"accept-encoding", b"gzip"),))]
+    for tag, app, coding in product(tags, (byline.app, hot_app), ((), ((b"accept-encoding", b"gzip"),))):
+        assert tag is not None
+        answered = await ask(app, large, (b"if-none-match", tag), *coding)
+        assert (answered.status, answered.header(b"etag")) == (304, tag)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (b"gzip", True),
+        (b"GZIP", True),
+        (b"x-gzip", True),
+        (b"br, gzip;q=0.8", True),
+        (b"*", True),
+        (b"*;q=0.1, gzip;q=0", False),
+        (b"identity, gzip;q=0.5", False),
+        (b"gzip;q=nonsense", False),
+        (b"", False),
+        (b"deflate, br", False),
+        (b"gzip;q=0.000", False),
+    ],
+)
+def test_who_accepts_gzip(header: bytes, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
+
+
+async def test_with_credentials_the_router_answers(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    draft = f"/v1/posts/{place.draft}"
+    theirs = (b"authorization", place.ada.auth["authorization"].encode())
+
+    assert (await ask(hot_app, draft, theirs)).status == 200
+    assert (await ask(hot_app, draft)).status == 404
+    assert (await ask(hot_app, place.urls[0], (b"authorization", b"Bearer nonsense"))).status == 401
+    assert (await ask(hot_app, place.urls[0])).status == 200
+
+
+async def test_a_change_is_seen_by_the_next_read(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    post = (await byline.http.get(place.urls[0])).json()
+    for number in range(3):
+        before = await ask(hot_app, place.urls[0])
+        title = f"Title {number}"
+        changed = await byline.http.patch(f"/v1/posts/{post['id']}", json={"title": title}, headers=place.ada.auth)
+        assert changed.status_code == 200
+        after = await ask(hot_app, place.urls[0])
+        assert title.encode() in after.body
+        assert title.encode() not in before.body
+        assert title.encode() in (await ask(hot_app, "/v1/posts")).body
+
+
+async def test_what_is_withdrawn_is_gone_at_once(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    url = place.urls[0]
+    assert (await ask(hot_app, url)).status == 200
+    await byline.http.post(f"{url}/unpublish", headers=place.ada.auth)
+    assert (await ask(hot_app, url)).status == 404
+    assert b"Small" not in (await ask(hot_app, "/v1/posts")).body
+    await byline.http.post(f"{url}/publish", headers=place.ada.auth)
+    assert (await ask(hot_app, url)).status == 200
+    await byline.http.delete(url, headers=place.ada.auth)
+    assert (await ask(hot_app, url)).status == 404
+
+
+async def test_reads_are_answered_from_memory_until_something_changes(
+    byline: Byline, hot_app: HotReads, place: Place
+) -> None:
+    loads: Callable[[], int] = lambda: byline.container.read_through().counts.loads
+    for url in place.urls:
+        await ask(hot_app, url)
+    before = loads()
+    looked = byline.container.read_through().counts.hits
+    for url in place.urls:
+        assert (await ask(hot_app, url)).status == 200
+    assert loads() == before
+    assert byline.container.read_through().counts.hits == looked
+
+
+async def test_without_room_nothing_is_kept_in_the_process(byline: Byline, place: Place) -> None:
+    small = hot(byline.app, HttpOptions(l1_max_bytes=0))
+    for _ in range(3):
+        assert (await ask(small, place.urls[0])).status == 200
+    assert byline.app.state.local_pages.stats() == {"pages": 0, "bytes": 0, "max_bytes": 0}
+
+
+async def test_what_is_kept_stays_within_its_bound(byline: Byline, place: Place) -> None:
+    bound = 20_000
+    small = hot(byline.app, HttpOptions(l1_max_bytes=bound))
+    for url in place.urls * 2:
+        assert (await ask(small, url)).status in (200, 404)
+        assert byline.app.state.local_pages.stats()["bytes"] <= bound
+    assert byline.app.state.local_pages.stats()["pages"] > 1
+
+
+async def test_every_get_of_a_post_counts_a_view_hot_or_not(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    url = place.urls[0]
+    theirs = (b"authorization", place.ada.auth["authorization"].encode())
+    await byline.use_cases.views.drain(within_s=5.0)
+    counted = (await byline.http.get(url, headers=place.ada.auth)).json()["views"] + 1
+
+    for app in (hot_app, byline.app):
+        for _ in range(3):
+            await ask(app, url)
+        await ask(app, url, (b"if-none-match", b"*"))
+        await ask(app, url, theirs)
+        await ask(app, url, method="HEAD")
+        await ask(app, "/v1/posts")
+        await ask(app, f"/v1/posts/{place.draft}", theirs)
+    await byline.use_cases.views.drain(within_s=5.0)
+
+    assert (await byline.http.get(url, headers=place.ada.auth)).json()["views"] == counted + 10
+    assert (await byline.http.get(f"/v1/posts/{place.draft}", headers=place.ada.auth)).json()["views"] == 0
+
+
+async def test_views_need_not_be_counted(start: StartByline) -> None:
+    byline = await start(options=HttpOptions(count_views=False))
+    ada = await byline.member(role=Role.OPERATOR)
+    post = await byline.post(ada)
+    for _ in range(3):
+        await byline.http.get(f"/v1/posts/{post['slug']}")
+    assert byline.use_cases.views.waiting == 0
+
+
+async def test_a_request_gets_an_id_of_its_own_unless_it_brings_a_sane_one(hot_app: HotReads, place: Place) -> None:
+    async def id_of(*headers: Header) -> bytes | None:
+        sent = await _ask_without_id(hot_app, place.urls[0], headers)
+        return dict(sent["headers"]).get(b"x-request-id")
+
+    ids = [await id_of() for _ in range(5)]
+    assert len(set(ids)) == 5
+    assert await id_of((b"x-request-id", b"mine")) == b"mine"
+    assert await id_of((b"x-request-id", b"not sane"), (b"x-request-id", b"second")) == b"second"
+    assert await id_of((b"x-request-id", b"not sane")) not in (b"not sane", None)
+
+
+async def _ask_without_id(app: ASGIApp, path: str, headers: tuple[Header, ...]) -> Any:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app({**scope, "root_path": "", "headers": list(headers)}, receive, send)
+    return sent[0]
