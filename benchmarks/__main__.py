@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
-from benchmarks import footprint, reads
+from benchmarks import footprint
 from benchmarks.imports import command as imports
+from benchmarks.reads import command as reads
 
 BENCHMARKS: Final[Mapping[str, Callable[[], None]]] = {
     "reads": reads.main,
     "footprint": footprint.main,
     "imports": imports.main,
 }
-WITH_OPTIONS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {"imports": imports.main}
+WITH_OPTIONS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {"reads": reads.main, "imports": imports.main}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,8 +1,13 @@
-"""The rival: FastAPI and raw asyncpg, nothing else. The same results, the same encoder, no rules and no errors."""
+"""FastAPI and raw asyncpg, nothing else. The same results, the same encoder, no rules and no errors.
+
+BYLINE_DATABASE_URL=… granian --interface asgi benchmarks.reads.rivals.minimal:app
+"""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import msgspec
@@ -16,11 +21,11 @@ JOINED = """
     FROM posts p JOIN users u ON u.id = p.author_id JOIN profiles f ON f.user_id = u.id
     LEFT JOIN post_views v ON v.post_id = p.id
 """
+LISTED = f"SELECT {COLUMNS} {JOINED} WHERE p.status = 'published' AND p.type = 'post'"
+IN_ORDER = "ORDER BY p.listed_at DESC, p.id DESC LIMIT 20"
 ONE = f"SELECT {COLUMNS} {JOINED} WHERE p.slug = $1"
-NEWEST = f"""
-    SELECT {COLUMNS} {JOINED} WHERE p.status = 'published' AND p.type = 'post'
-    ORDER BY p.listed_at DESC, p.id DESC LIMIT 20
-"""
+NEWEST = f"{LISTED} {IN_ORDER}"
+AFTER = f"{LISTED} AND (p.listed_at, p.id) < ($1, $2) {IN_ORDER}"
 
 
 @asynccontextmanager
@@ -46,6 +51,12 @@ async def read_post(slug: str, request: Request) -> Response:
 
 
 @app.get("/posts")
-async def read_posts(request: Request) -> Response:
-    rows = await request.app.state.pool.fetch(NEWEST)
+async def read_posts(request: Request, after: str | None = None) -> Response:
+    """`after` is the moment and the id of the last post seen, with an underscore between."""
+    pool = request.app.state.pool
+    if after is None:
+        rows = await pool.fetch(NEWEST)
+    else:
+        moment, _, post_id = after.partition("_")
+        rows = await pool.fetch(AFTER, datetime.fromisoformat(moment), UUID(post_id))
     return Response(msgspec.json.encode({"items": [shaped(row) for row in rows]}), media_type="application/json")
