@@ -29,6 +29,7 @@ LONGEST_PAUSE_S = 0.5
 STEADY_S = 1.0
 """How long a connection lasts before the next one is made after the shortest pause again."""
 
+_TEXT = ("utf-8", "surrogatepass")
 _AT_A_TIME = 500
 _CONSIDERED = 4
 
@@ -117,7 +118,10 @@ class RedisCache:
         for start in range(0, len(counted), _AT_A_TIME):
             await wire.transaction(
                 [
-                    *(("ZINCRBY", name, times, key) for key, times in counted[start : start + _AT_A_TIME]),
+                    *(
+                        ("ZINCRBY", name, times, key.encode(*_TEXT))
+                        for key, times in counted[start : start + _AT_A_TIME]
+                    ),
                     ("ZREMRANGEBYRANK", name, 0, -READS_KEPT - 1),
                     ("EXPIRE", name, READS_TTL_S),
                 ]
@@ -135,7 +139,7 @@ class RedisCache:
         for ranked in found:
             for key, times in zip(ranked[::2], ranked[1::2], strict=True):
                 total[key] += int(float(times))
-        return [key.decode() for key, _ in total.most_common(limit)]
+        return [key.decode(*_TEXT) for key, _ in total.most_common(limit)]
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """Those of this process alone while Redis is away."""

@@ -1,0 +1,267 @@
+"""The cache in Redis when Redis goes away, comes back, or is another one than before."""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from redis.asyncio import Redis
+
+from application.caching.tags import ALL
+from application.ports.cache import Look
+from domain.errors import Unavailable
+from infrastructure.cache.redis import MISSED_AT_MOST, RedisCache
+from tests.cache.pipes import Pipe, once_there, piped, until
+
+TAGS = ("post:1", "all")
+
+
+@pytest.fixture
+async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
+    async with piped(redis_url) as pipe:
+        yield pipe
+
+
+@pytest.fixture
+async def cache(pipe: Pipe) -> AsyncIterator[RedisCache]:
+    """Through the pipe."""
+    cache = RedisCache(pipe.url, host_id="here")
+    await cache.open()
+    yield cache
+    await cache.close()
+
+
+@pytest.fixture
+async def another(redis_url: str) -> AsyncIterator[RedisCache]:
+    """Of a process whose connection is never in trouble."""
+    another = RedisCache(redis_url, host_id="there", deadline_s=5.0)
+    await another.open()
+    yield another
+    await another.close()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as redis:
+        yield redis
+
+
+def is_away_at_once(cache: RedisCache) -> bool:
+    """Whether it raises before it waits for anything."""
+    call = cache.look("post/1", TAGS)
+    try:
+        call.send(None)
+    except Unavailable:
+        return True
+    finally:
+        call.close()
+    return False
+
+
+async def break_down(pipe: Pipe, how: str) -> None:
+    if how == "frozen":
+        pipe.freeze()
+    else:
+        await pipe.cut()
+
+
+async def mend(pipe: Pipe, how: str) -> None:
+    if how == "frozen":
+        pipe.thaw()
+    else:
+        await pipe.open()
+
+
+async def test_it_connects_again_when_its_connection_is_killed(cache: RedisCache, redis: Redis) -> None:
+    tokens = await once_there(lambda: cache.tokens(TAGS))
+    for client in await redis.client_list():
+        if client["name"] == "byline-cache":
+            await redis.client_kill_filter(_id=client["id"])
+    assert (await once_there(lambda: cache.look("post/1", TAGS))).tokens == tokens
+
+
+@pytest.mark.parametrize("how", ["frozen", "cut"])
+async def test_everything_raises_at_once_while_redis_is_away_and_works_when_it_is_back(
+    cache: RedisCache, pipe: Pipe, how: str
+) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    await break_down(pipe, how)
+    answers = await asyncio.gather(*(cache.look("post/1", TAGS) for _ in range(5)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert is_away_at_once(cache)
+    for call in (cache.tokens(TAGS), cache.forget(TAGS), cache.note_reads({"post/1": 1}), cache.most_read(1)):
+        with pytest.raises(Unavailable):
+            await call
+    cache.store("post/1", b"entry", ttl_s=60)
+    assert (await cache.stats())["connected"] == 0
+    await mend(pipe, how)
+    assert (await once_there(lambda: cache.look("post/1", TAGS))).entry is None
+    assert (await cache.stats())["connected"] == 1
+
+
+async def test_it_opens_without_a_server_and_finds_it_later(pipe: Pipe) -> None:
+    await pipe.cut()
+    cache = RedisCache(pipe.url, host_id="here")
+    await cache.open()
+    assert is_away_at_once(cache)
+    await pipe.open()
+    await once_there(lambda: cache.tokens(TAGS))
+    await cache.close()
+    assert is_away_at_once(cache)
+
+
+@pytest.mark.parametrize("how", ["frozen", "cut"])
+async def test_what_could_not_be_forgotten_is_before_anything_else_is_read(
+    cache: RedisCache, another: RedisCache, pipe: Pipe, how: str
+) -> None:
+    old = await once_there(lambda: cache.tokens(TAGS))
+    await break_down(pipe, how)
+    with pytest.raises(Unavailable):
+        await cache.forget({"post:1"})
+    assert is_away_at_once(cache)
+    with pytest.raises(Unavailable):
+        await cache.forget({"post:2"})
+    # The commands that froze on their way come to nothing, so that only the new connection can have done it.
+    pipe.cut_connections()
+    assert (await another.look("post/1", TAGS)).tokens == old
+    await mend(pipe, how)
+    look = await once_there(lambda: cache.look("post/1", (*TAGS, "post:2")))
+    assert look.tokens[0] != old[0]
+    assert look.tokens[1] == old[1]
+    assert look.tokens[2] is not None
+
+
+async def test_whoever_gives_up_forgetting_leaves_it_to_be_done(
+    cache: RedisCache, another: RedisCache, pipe: Pipe
+) -> None:
+    old = await once_there(lambda: cache.tokens(TAGS))
+    pipe.freeze()
+    forgetting = asyncio.create_task(cache.forget(TAGS))
+    await asyncio.sleep(0)
+    forgetting.cancel()
+    await until(lambda: is_away_at_once(cache))
+    pipe.cut_connections()
+    pipe.thaw()
+    look = await once_there(lambda: cache.look("post/1", TAGS))
+    assert not set(old) & set(look.tokens)
+
+
+async def test_more_than_can_be_remembered_is_forgotten_as_all(cache: RedisCache, pipe: Pipe) -> None:
+    old = await once_there(lambda: cache.tokens(TAGS))
+    await pipe.cut()
+    with pytest.raises(Unavailable):
+        await cache.forget([f"post:{number}" for number in range(MISSED_AT_MOST + 1)])
+    await pipe.open()
+    look = await once_there(lambda: cache.look("post/1", TAGS))
+    assert look.tokens[0] == old[0]
+    assert look.tokens[1] != old[1]
+    assert (await cache.stats())["missed"] == 0
+
+
+def another_run_id(replies: bytes) -> bytes:
+    return re.sub(rb"run_id:[0-9a-f]{8}", b"run_id:00000000", replies)
+
+
+async def test_nothing_is_read_of_another_life_of_the_server(cache: RedisCache, pipe: Pipe) -> None:
+    old = await once_there(lambda: cache.tokens(TAGS))
+    cache.store("post/1", b"entry", ttl_s=60)
+    assert await cache.look("post/1", TAGS) == Look(b"entry", old)
+    pipe.rewrite = another_run_id
+    pipe.cut_connections()
+    await until(lambda: is_away_at_once(cache))
+    look = await once_there(lambda: cache.look("post/1", TAGS))
+    assert look.entry is None
+    assert not set(old) & set(look.tokens)
+
+
+async def test_a_server_that_comes_back_after_another_has_forgotten_everything(cache: RedisCache, pipe: Pipe) -> None:
+    old = await once_there(lambda: cache.tokens((ALL,)))
+    for rewrite in (another_run_id, lambda replies: replies):
+        pipe.rewrite = rewrite
+        pipe.cut_connections()
+        await until(lambda: is_away_at_once(cache))
+        look = await once_there(lambda: cache.look("post/1", (ALL,)))
+        assert look.tokens not in ((None,), old)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [(b"\nrole:master", b"\nrole:slave "), (b"\nloading:0", b"\nloading:1")],
+    ids=["replica", "loading"],
+)
+async def test_a_replica_and_a_server_that_is_loading_are_no_cache(
+    cache: RedisCache, pipe: Pipe, said: bytes, instead: bytes
+) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    pipe.rewrite = lambda replies: replies.replace(said, instead)
+    accepted = pipe.accepted
+    pipe.cut_connections()
+    await until(lambda: pipe.accepted >= accepted + 3)
+    assert is_away_at_once(cache)
+    pipe.rewrite = lambda replies: replies
+    await once_there(lambda: cache.tokens(TAGS))
+
+
+async def test_where_memory_is_full_tags_are_still_forgotten(redis_url: str, redis: Redis, another: RedisCache) -> None:
+    """As by a user who may not SET: a full server refuses just as it does."""
+    user, password = f"byline-{secrets.token_hex(4)}", secrets.token_hex(8)
+    await redis.acl_setuser(
+        user, enabled=True, passwords=[f"+{password}"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-set"]
+    )
+    parts = urlsplit(redis_url)
+    address = parts.netloc.rpartition("@")[2]
+    limited = RedisCache(
+        urlunsplit(parts._replace(netloc=f"{user}:{password}@{address}")), host_id="here", deadline_s=5.0
+    )
+    try:
+        await limited.open()
+        old = await another.tokens(TAGS)
+        assert (await limited.look("post/1", TAGS)).tokens == old
+        await limited.forget(TAGS)
+        assert (await another.look("post/1", TAGS)).tokens == (None, None)
+        with pytest.raises(Unavailable):
+            await limited.tokens(TAGS)
+    finally:
+        await limited.close()
+        await redis.acl_deluser(user)
+
+
+async def test_a_wrong_password_is_a_cache_that_is_away(redis_url: str) -> None:
+    parts = urlsplit(redis_url)
+    cache = RedisCache(
+        urlunsplit(parts._replace(netloc=f"nobody:wrong@{parts.netloc.rpartition('@')[2]}")), host_id="here"
+    )
+    await cache.open()
+    assert is_away_at_once(cache)
+    await cache.close()
+
+
+async def test_everything_that_is_stored_ends_by_itself(cache: RedisCache, redis: Redis) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    await cache.forget({"all", "users"})
+    cache.store("post/1", b"entry", ttl_s=60)
+    await cache.note_reads({"post/1": 1})
+    keys = await redis.keys()
+    assert len(keys) == 5
+    assert all([await redis.ttl(key) > 0 for key in keys])
+
+
+async def test_two_hours_of_reads_are_bounded(cache: RedisCache, redis: Redis) -> None:
+    await once_there(lambda: cache.note_reads({"post/most": 2} | {f"post/{number}": 1 for number in range(10_100)}))
+    (name,) = await redis.keys("*:reads:*")
+    assert await redis.zcard(name) == 10_000
+    assert await cache.most_read(1) == ["post/most"]
+
+
+async def test_a_process_that_stood_still_longer_than_the_deadline_reads_what_came_meanwhile(
+    cache: RedisCache, pipe: Pipe
+) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    looking = asyncio.create_task(cache.look("post/1", TAGS))
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(0)
+    loop.call_soon(lambda: loop.call_soon(time.sleep, 0.15))
+    assert None not in (await looking).tokens
