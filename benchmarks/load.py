@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 
@@ -77,8 +77,9 @@ def cpu_seconds(pid: int) -> float:
     top = psutil.Process(pid)
     spent = 0.0
     for process in (top, *top.children(recursive=True)):
-        times = process.cpu_times()
-        spent += times.user + times.system
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            times = process.cpu_times()
+            spent += times.user + times.system
     return spent
 
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,8 +117,9 @@ class Stage:
     def postgres_on(self, cores: frozenset[int]) -> None:
         """All of it that runs, and what it starts later."""
         for process in psutil.Process().children(recursive=True):
-            if process.name() == "postgres":
-                pin(process.pid, cores)
+            with suppress(psutil.NoSuchProcess):
+                if process.name() == "postgres":
+                    pin(process.pid, cores)
 
     async def value(self, statement: str, *values: object) -> Any:
         connection = await asyncpg.connect(self.database_url)
