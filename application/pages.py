@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -260,6 +261,14 @@ class Pages(Protocol):
 
     async def emails(self, query: UserQuery) -> ListPage:
         """Of every active user who has one; nothing else is read. For operators."""
+        ...
+
+
+class Totals(Protocol):
+    """How many items a list has, kept for as long as its tag is not forgotten."""
+
+    async def __call__(self, key: str, count: Callable[[], Awaitable[int]], *, tag: str) -> int:
+        """`key` is the question; raises what `count` raises."""
         ...
 
 

@@ -20,9 +20,11 @@ from application.imports import (
 )
 from application.outbox import RelayOutbox
 from application.pages import Pages, SiteShape
+from application.ports.cache import HostTokens
 from application.posts import ChangePost, CreatePost, DeletePost, PublishPost, UnpublishPost
 from application.uploads import DiscardUpload, ReceiveUpload, SweepUploads
 from application.users import ChangeUser, DeleteUser, RegisterUser
+from application.views import SweepViewBatches, ViewCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ class UseCases:
 
     # Reading, and keeping the house
     pages: Pages
+    views: ViewCounter
+    sweep_view_batches: SweepViewBatches
+    host_tokens: HostTokens
     site: SiteShape
     relay_outbox: RelayOutbox
     check_health: CheckHealth

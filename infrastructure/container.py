@@ -15,13 +15,22 @@ from dependency_injector import containers, providers
 
 from application import administrators, auth, health, imports, outbox, posts, uploads, users
 from application.caching.forgetting import Forgetting
+from application.caching.pages import CachedPages, CachedTotals
+from application.caching.reading import ReadThrough
 from application.importing import rows, runs
 from application.pages import Pages, SiteShape
+from application.ports.cache import HostTokens, SharedCache
 from application.ports.formats import ReadLimits
 from application.ports.repositories import PackPosts
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
 from application.use_cases import UseCases
+from application.views import SweepViewBatches, ViewCounter
+from infrastructure.cache.host import LocalHostTokens, SharedHostTokens, host_tokens_path
+from infrastructure.cache.memory import MemoryCache
+from infrastructure.cache.none import NoCache
+from infrastructure.cache.push import ForgottenListener
+from infrastructure.cache.redis import RedisCache
 from infrastructure.clock import SystemClock, Uuid7Ids
 from infrastructure.database import post_copy as database_posts
 from infrastructure.database.actors import SqlActors
@@ -59,6 +68,29 @@ def _tokens(settings: Settings) -> JwtTokens:
     return JwtTokens(kept_secret(settings.data_dir / "secret_key", lambda: secrets.token_urlsafe(48)))
 
 
+def _host_tokens(settings: Settings) -> HostTokens:
+    path = settings.host_tokens or host_tokens_path(settings.data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SharedHostTokens(path)
+
+
+def _shared_cache(settings: Settings, host: LocalHostTokens) -> SharedCache:
+    if settings.cache == "memory":
+        return MemoryCache()
+    if settings.cache == "none" or settings.redis_url is None:
+        return NoCache()
+    return RedisCache(str(settings.redis_url), host_id=host.id, deadline_s=settings.redis_timeout_s)
+
+
+def _cache_connections(cache: SharedCache) -> list[RedisCache]:
+    return [cache] if isinstance(cache, RedisCache) else []
+
+
+def _listeners(settings: Settings, host: LocalHostTokens, cache: SharedCache) -> list[ForgottenListener]:
+    """Without Redis no other host is told anything, nor tells."""
+    return [ForgottenListener(str(settings.redis_url), host)] if isinstance(cache, RedisCache) else []
+
+
 def _site(settings: Settings) -> SiteShape:
     return SiteShape(
         name=settings.site_name,
@@ -75,22 +107,29 @@ class Container(containers.DeclarativeContainer):
     option = settings.provided
 
     # Adapters: what `MemoryAdapters` overrides.
-    forgetting: providers.Provider[Forgetting | None] = providers.Object(None)
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(Uuid7Ids)
+    host_tokens: providers.Provider[HostTokens] = providers.Singleton(_host_tokens, settings)
+    cache: providers.Provider[SharedCache] = providers.Singleton(_shared_cache, settings, host_tokens)
+    forgetting = providers.Singleton(Forgetting, cache, host_tokens, clock, ids)
+    read_through = providers.Singleton(ReadThrough, cache, option.page_ttl_s)
     database = providers.Singleton(service_database, settings, forgetting)
     import_database = providers.Singleton(import_database, settings, forgetting)
     begin: providers.Provider[BeginWork] = database.provided.begin
     begin_import: providers.Provider[BeginWork] = import_database.provided.begin
-    pages: providers.Provider[Pages] = providers.Singleton(SqlPages, database)
+    source: providers.Provider[Pages] = providers.Singleton(
+        SqlPages, database, providers.Singleton(CachedTotals, read_through)
+    )
     actors: providers.Provider[Actors] = providers.Singleton(SqlActors, database)
     queue = providers.Singleton(ArqQueue, option.redis_url, timeout_s=option.redis_timeout_s)
     pack: providers.Provider[PackPosts] = providers.Object(database_posts.pack_posts)
     blobs: providers.Provider[BlobStorage] = providers.Singleton(FileBlobs, option.data_dir)
     probe: providers.Provider[HealthProbe] = providers.Singleton(ServersHealth, database, queue)
     opened = providers.List(database, import_database, queue)
+    cache_connections = providers.Singleton(_cache_connections, cache)
+    listeners = providers.Singleton(_listeners, settings, host_tokens, cache)
 
     # Adapters that need no server.
-    clock = providers.Singleton(SystemClock)
-    ids = providers.Singleton(Uuid7Ids)
     slugger = providers.Object(slug_words)
     formats = providers.Singleton(FormatReaders)
     clean = providers.Object(clean_html)
@@ -98,6 +137,8 @@ class Container(containers.DeclarativeContainer):
     hasher = providers.Singleton(Argon2Hasher, threads=option.password_hash_threads, waiting=option.password_hash_queue)
     deliveries = providers.Singleton(_deliveries, queue)
     site = providers.Singleton(_site, settings)
+    pages: providers.Provider[Pages] = providers.Singleton(CachedPages, source, read_through)
+    views = providers.Singleton(ViewCounter, begin, clock, ids)
 
     read_limits = providers.Factory(
         ReadLimits,
@@ -202,6 +243,9 @@ class Container(containers.DeclarativeContainer):
         ),
         dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
         pages=pages,
+        views=views,
+        sweep_view_batches=providers.Factory(SweepViewBatches, begin=begin, clock=clock),
+        host_tokens=host_tokens,
         site=site,
         relay_outbox=providers.Factory(
             outbox.RelayOutbox, begin=begin, clock=clock, deliveries=deliveries, forgetting=forgetting
@@ -213,25 +257,33 @@ class Container(containers.DeclarativeContainer):
 class MemoryAdapters(containers.DeclarativeContainer):
     """Every outside thing in memory: `container.override(MemoryAdapters())`."""
 
-    forgetting: providers.Provider[Forgetting | None] = providers.Object(None)
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(Uuid7Ids)
+    host_tokens = providers.Singleton(LocalHostTokens)
+    cache = providers.Singleton(MemoryCache)
+    forgetting = providers.Singleton(Forgetting, cache, host_tokens, clock, ids)
     store = providers.Singleton(MemoryStore, forgetting)
     begin = store.provided.begin
     begin_import = store.provided.begin
-    pages = providers.Singleton(MemoryPages, store)
+    source = providers.Singleton(MemoryPages, store)
     actors = providers.Singleton(MemoryActors, store)
     pack = providers.Object(memory_posts.pack_posts)
     queue = providers.Singleton(MemoryQueue)
     blobs = providers.Singleton(MemoryBlobs)
     probe = providers.Singleton(MemoryHealth)
     opened = providers.List()
+    cache_connections = providers.List()
+    listeners = providers.List()
 
 
 @asynccontextmanager
-async def running(container: Container) -> AsyncIterator[UseCases]:
-    """The use cases, with everything they stand on opened; closed again in reverse order."""
+async def running(container: Container, *, listening: bool = False) -> AsyncIterator[UseCases]:
+    """The use cases, with everything they stand on opened; closed again in reverse order. `listening`: to what other
+    hosts forget, as whoever keeps pages in its own process must."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.hasher().close)
-        for resource in container.opened():
+        listeners = container.listeners() if listening else ()
+        for resource in (*container.opened(), *container.cache_connections(), *listeners):
             stack.push_async_callback(resource.close)
             await resource.open()
         yield container.use_cases()

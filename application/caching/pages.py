@@ -7,7 +7,7 @@ from uuid import UUID
 
 from application.caching.keys import PageKey, post_key, posts_key, user_key, users_key
 from application.caching.reading import ReadThrough
-from application.caching.tags import ALL, TOTALS
+from application.caching.tags import ALL
 from application.pages import ListPage, Page, Pages, PostQuery, UserQuery
 from domain.actors import Actor
 from domain.ids import PostId, UserId
@@ -73,7 +73,7 @@ class CachedTotals:
 
     read: ReadThrough
 
-    async def __call__(self, key: str, count: Callable[[], Awaitable[int]], *, tag: str = TOTALS) -> int:
+    async def __call__(self, key: str, count: Callable[[], Awaitable[int]], *, tag: str) -> int:
         async def load() -> bytes:
             return b"%d" % await count()
 

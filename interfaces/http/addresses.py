@@ -25,17 +25,21 @@ _USER = re.compile(r"/v1/users/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/po
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`requires`: a page that must be there too."""
+    """`route` is what the router calls it. `key` None: the site's settings. `requires`: a page that must be there too."""
 
-    key: PageKey
+    route: str
+    key: PageKey | None
     requires: PageKey | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
-        return self.key.tags if self.requires is None else (*self.key.tags, *self.requires.tags)
+        """Of both; of the settings, which stay for the life of the process, none."""
+        return tuple(tag for key in (self.key, self.requires) if key is not None for tag in key.tags)
 
-    async def read(self, pages: Pages) -> Page | ListPage:
+    async def read(self, pages: Pages, site: Page) -> Page | ListPage:
         """Raises PostNotFound, UserNotFound."""
+        if self.key is None:
+            return site
         if self.requires is not None:
             await self.requires.read(pages)
         return await self.key.read(pages)
@@ -47,7 +51,7 @@ def address_of(path: str, query: bytes) -> Address | None:
         return _list(path, query)
     if post := _POST.fullmatch(path):
         try:
-            return None if query else Address(post_key(ref_of(post[1])))
+            return None if query else Address("/v1/posts/{ref}", post_key(ref_of(post[1])))
         except PostNotFound:
             return None
     if path == "/v1/users":
@@ -57,16 +61,19 @@ def address_of(path: str, query: bytes) -> Address | None:
         if user[2]:
             return _posts_of(user_id, path, query)
         if query in (b"", b"include=posts"):
-            return Address(user_key(user_id, bool(query)))
+            return Address("/v1/users/{user_id}", user_key(user_id, bool(query)))
+    if path == "/v1/settings" and not query:
+        return Address(path, None)
     return None
 
 
 def _list(path: str, query: bytes) -> Address | None:
     request = _request(path, query)
     try:
-        return Address(posts_key(posts_asked(request)) if path == "/v1/posts" else users_key(users_asked(request)))
+        key = posts_key(posts_asked(request)) if path == "/v1/posts" else users_key(users_asked(request))
     except RequestValidationError:
         return None
+    return Address(path, key)
 
 
 def _posts_of(user_id: UserId, path: str, query: bytes) -> Address | None:
@@ -74,7 +81,7 @@ def _posts_of(user_id: UserId, path: str, query: bytes) -> Address | None:
         asked = replace(author_posts_asked(_request(path, query)), author_id=user_id)
     except RequestValidationError:
         return None
-    return Address(posts_key(asked), requires=user_key(user_id, False))
+    return Address("/v1/users/{user_id}/posts", posts_key(asked), requires=user_key(user_id, False))
 
 
 def _request(path: str, query: bytes) -> Request:

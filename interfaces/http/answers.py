@@ -28,20 +28,21 @@ class _Ready(Response):
 async def shown(request: Request, page: Page | ListPage, link: str | None = None) -> Response:
     """The page, compressed where the client likes that, or 304 where it has it already. A page of views counts one
     more, unless only its headers are asked for."""
-    encodings = conditions = b""
+    encodings: bytes | None = None
+    conditions: bytes | None = None
     is_stranger = True
     for name, value in request.scope["headers"]:
         if name == b"accept-encoding":
-            encodings = encodings + b"," + value if encodings else value
+            encodings = value if encodings is None else encodings + b"," + value
         elif name == b"if-none-match":
-            conditions = conditions + b", " + value if conditions else value
+            conditions = value if conditions is None else conditions + b", " + value
         elif name == b"authorization":
             is_stranger = False
     representations = Representations(page, PUBLIC if page.public or is_stranger else PRIVATE, link)
     fitting = representations.plain
-    if representations.is_large and encodings:
+    if representations.is_large and encodings is not None:
         fitting = await representations.fitting(encodings)
-    headers_of_304 = unchanged(fitting, conditions) if conditions else None
+    headers_of_304 = None if conditions is None else unchanged(fitting, conditions)
     if representations.viewed is not None and IS_HEAD not in request.scope:
         request.app.state.count_view(representations.viewed)
     if headers_of_304 is not None:

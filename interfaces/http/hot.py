@@ -20,11 +20,10 @@ from starlette.types import Receive, Scope, Send
 from application.pages import ListPage, Pages
 from application.ports.cache import HostTokens
 from application.use_cases import UseCases
-from domain.errors import BylineError
 from domain.ids import PostId
 from interfaces.http.addresses import URL_MAX, Address, address_of
 from interfaces.http.deadlines import Deadlines
-from interfaces.http.middleware import NOSNIFF, REFUSED, is_sane_id, next_request_id, note
+from interfaces.http.middleware import NOSNIFF, REFUSED, OverTime, is_sane_id, next_request_id, note
 from interfaces.http.problems import REQUEST_ID
 from interfaces.http.queries import links
 from interfaces.http.representations import PUBLIC, Representations, unchanged
@@ -123,7 +122,7 @@ class HotReads:
     """`app` answers all the rest. The use cases are its own, once its lifespan has opened them."""
 
     def __init__(self, app: FastAPI, options: HotOptions) -> None:
-        self._app = app
+        self.app = app
         self._options = options
         self._deadlines = Deadlines(options.request_timeout_s)
         self._local: LocalPages | None = None
@@ -132,7 +131,7 @@ class HotReads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         encodings = conditions = request_id = None
         for name, value in scope["headers"]:
@@ -144,7 +143,7 @@ class HotReads:
                 if request_id is None and is_sane_id(value):
                     request_id = value
             elif name == b"authorization":
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
                 return
         asked = _Asked(encodings, conditions, request_id)
         local = self._local or self._open()
@@ -152,20 +151,18 @@ class HotReads:
         if representations is None:
             await self._read(local, asked, scope, receive, send)
         elif not await self._answer(representations, asked, scope["method"], send):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
 
     def _open(self) -> LocalPages:
-        use_cases: UseCases = self._app.state.use_cases
+        use_cases: UseCases = self.app.state.use_cases
         self._pages = use_cases.pages
-        self._count = self._app.state.count_view
+        self._count = self.app.state.count_view
         options = self._options
         self._local = LocalPages(use_cases.host_tokens, max_bytes=options.l1_max_bytes, ttl_s=options.l1_ttl_s)
-        self._app.state.local_pages = self._local
+        self.app.state.local_pages = self._local
         return self._local
 
-    async def _answer(
-        self, representations: Representations, asked: _Asked, method: str, send: Send
-    ) -> int:
+    async def _answer(self, representations: Representations, asked: _Asked, method: str, send: Send) -> int:
         """Its status; 0 where the condition breaks the grammar, which is the router's to tell."""
         encodings, conditions, request_id = asked
         fitting = representations.plain
@@ -192,19 +189,21 @@ class HotReads:
         """What L1 does not have; with a line in the log, as all that takes longer than a moment."""
         address = self._address(scope)
         if address is None:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         began = perf_counter()
         request_id = asked.request_id or next_request_id()
         bound = structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
+            limit = self._deadlines.limit()
             stamp, epoch = local.stamp(address.tags), local.epoch
             try:
-                with self._deadlines.limit():
-                    page = await address.read(self._pages)
-            except (BylineError, TimeoutError) as error:
-                scope |= {REFUSED: error, REQUEST_ID: request_id.decode()}
-                await self._app(scope, receive, send)
+                with limit:
+                    page = await address.read(self._pages, self.app.state.site)
+            except Exception as error:
+                scope[REFUSED] = OverTime() if limit.expired else error
+                scope[REQUEST_ID] = request_id.decode()
+                await self.app(scope, receive, send)
                 return
             link = links(scope, page) if isinstance(page, ListPage) else None
             representations = Representations(page, PUBLIC, link)
@@ -212,9 +211,9 @@ class HotReads:
             asked = asked._replace(request_id=request_id)
             status = await self._answer(representations, asked, scope["method"], send)
             if status:
-                note(scope, scope["method"], status, perf_counter() - began)
+                note(scope, scope["method"], status, perf_counter() - began, route=address.route)
             else:
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
 

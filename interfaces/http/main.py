@@ -41,5 +41,5 @@ def app_of(container: Container, settings: Settings) -> ASGIApp:
         count_views=settings.count_views,
         views_flush_s=settings.views_flush_s,
     )
-    app = create_app(lambda: running(container), options)
+    app = create_app(lambda: running(container, listening=settings.hot), options)
     return hot(app, options) if settings.hot else app

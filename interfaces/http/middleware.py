@@ -112,14 +112,14 @@ class _FramedSend:
         await self._send(message)
 
 
-def note(scope: Scope, method: str, status: int, took_s: float) -> None:
+def note(scope: Scope, method: str, status: int, took_s: float, *, route: str | None = None) -> None:
     """One line a request, without its query, which may hold what is nobody else's business."""
     log.log(
         logging.DEBUG if scope["path"] in _UNNOTED else logging.INFO,
         "request",
         method=method,
         path=scope["path"],
-        route=getattr(scope.get("route"), "path_format", None),
+        route=route or getattr(scope.get("route"), "path_format", None),
         status=status,
         duration_ms=round(took_s * 1000, 2),
     )
@@ -149,8 +149,13 @@ class _RequestIds:
 next_request_id = _RequestIds()
 
 
+class OverTime(Exception):
+    """The request's time was over before the router was asked."""
+
+
 class RefusedBefore:
-    """Tells what a component before this frame was refused, in the way of the router: the scope holds the error."""
+    """Tells what a component before this frame was refused, in the way of the router: the scope holds the error. Raises
+    what nobody expected."""
 
     def __init__(self, app: ASGIApp, *, timeout_s: float) -> None:
         self._app = app
@@ -160,9 +165,12 @@ class RefusedBefore:
         error = scope.get(REFUSED)
         if error is None:
             await self._app(scope, receive, send)
+        elif isinstance(error, BylineError):
+            await refusal_of(error).answer(scope)(scope, receive, send)
+        elif isinstance(error, OverTime):
+            await _timed_out(self._timeout_s).answer(scope)(scope, receive, send)
         else:
-            refusal = refusal_of(error) if isinstance(error, BylineError) else _timed_out(self._timeout_s)
-            await refusal.answer(scope)(scope, receive, send)
+            raise error
 
 
 class HeadAsGet:

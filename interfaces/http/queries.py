@@ -123,6 +123,11 @@ class ImportListParameters(Model):
     parent_id: UUID | None = Field(default=None, description="Those that try the failed rows of this import again")
 
 
+class WarmingListParameters(Model):
+    page_size: PageSize = PAGE_SIZE
+    after: UUID | None = Field(default=None, description="`next_cursor` of the page before")
+
+
 class ErrorListParameters(Model):
     page_size: PageSize = PAGE_SIZE_MAX
     after: int = Field(default=0, ge=0, lt=2**63, description="`next_cursor` of the page before")
@@ -182,6 +187,7 @@ author_posts_asked = _reader(AuthorPostsParameters, lambda parameters: _sound(pa
 users_asked = _reader(UserListParameters, lambda parameters: _sound(parameters.query()))
 emails_asked = _reader(EmailListParameters, lambda parameters: _sound(parameters.query()))
 imports_asked = _reader(ImportListParameters, lambda parameters: parameters)
+warmings_asked = _reader(WarmingListParameters, lambda parameters: parameters)
 upload_options_asked = _reader(UploadOptions, lambda options: options, repeatable=REPEATABLE_OPTIONS)
 errors_asked = _reader(ErrorListParameters, lambda parameters: parameters)
 events_asked = _reader(EventParameters, lambda parameters: parameters)

@@ -18,6 +18,8 @@ from application.use_cases import UseCases
 from application.users import Registration
 from domain.actors import Role
 from domain.ids import ImportId
+from infrastructure.cache.host import LocalHostTokens
+from infrastructure.cache.memory import MemoryCache
 from infrastructure.container import Container, MemoryAdapters, running
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.security.passwords import Argon2Hasher
@@ -94,6 +96,8 @@ def container_of(settings: Settings, *, in_memory: bool) -> Container:
     else:
         container.queue.override(providers.Singleton(MemoryQueue))
         container.opened.override(providers.List(container.database, container.import_database))
+        container.host_tokens.override(providers.Singleton(LocalHostTokens))
+        container.cache.override(providers.Singleton(MemoryCache))
     argon2 = Argon2(time_cost=1, memory_cost=8, parallelism=1)
     container.hasher.override(providers.Singleton(Argon2Hasher, threads=2, waiting=64, argon2=argon2))
     return container

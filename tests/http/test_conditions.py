@@ -20,7 +20,7 @@ async def test_what_is_the_same_for_all_may_be_kept_by_all(byline: Byline) -> No
     ):
         answer = await byline.http.get(path, headers=ada.auth)
         assert answer.headers["cache-control"] == caching
-        assert answer.headers["vary"] == "Authorization"
+        assert answer.headers["vary"] == "Authorization, Accept-Encoding"
 
 
 async def test_what_a_stranger_sees_may_be_kept_by_all_for_strangers(byline: Byline) -> None:
@@ -31,7 +31,7 @@ async def test_what_a_stranger_sees_may_be_kept_by_all_for_strangers(byline: Byl
         for headers, caching in ((None, PUBLIC), (ada.auth, PRIVATE)):
             answer = await byline.http.get(path, headers=headers)
             assert answer.headers["cache-control"] == caching
-            assert answer.headers["vary"] == "Authorization"
+            assert answer.headers["vary"] == "Authorization, Accept-Encoding"
 
 
 async def test_what_the_client_has_is_not_sent_again(byline: Byline) -> None:

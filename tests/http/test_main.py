@@ -34,7 +34,7 @@ def test_a_wrong_setting_is_named_and_no_traceback_shown(tmp_path: Path) -> None
 
 
 def test_importing_it_reads_no_settings_and_asking_for_the_application_does(tmp_path: Path) -> None:
-    code = "from interfaces.http import main; print('imported'); print(main.app.title, main.app is main.app)"
+    code = "from interfaces.http import main; print('imported'); print(main.app.app.title, main.app is main.app)"
 
     ended = run(code, tmp_path, BYLINE_SITE_NAME="The Daily", BYLINE_SECRET_KEY="k" * 40)
 

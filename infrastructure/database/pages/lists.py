@@ -44,6 +44,10 @@ class Asked(msgspec.Struct, frozen=True):
     def of_total(self) -> list[object]:
         return [self.values[name] for name in self.listing.total_names]
 
+    def total_key(self) -> str:
+        """The same for the same question."""
+        return digest(f"{self.listing.total} {self.of_total()}".encode())
+
 
 class _Envelope(msgspec.Struct, frozen=True):
     page: int | None

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from application.caching.tags import TOTALS, USERS
 from application.pages import (
     NEWEST_POSTS_IN_A_LIST,
     NEWEST_POSTS_OF_A_USER,
@@ -12,6 +13,7 @@ from application.pages import (
     ListPage,
     Page,
     PostQuery,
+    Totals,
     UserQuery,
     etag,
 )
@@ -35,8 +37,11 @@ _USER = f"SELECT {USER_COLUMNS} FROM users u {USER_JOINS} WHERE u.id = $1"
 
 
 class SqlPages:
-    def __init__(self, database: Database) -> None:
+    """`totals` keeps how many items the lists have that strangers see."""
+
+    def __init__(self, database: Database, totals: Totals | None = None) -> None:
         self._database = database
+        self._totals = totals
 
     async def post(self, ref: PostId | Slug, *, viewer: Actor | None) -> Page:
         async with self._database.reading() as reading:
@@ -55,7 +60,7 @@ class SqlPages:
         return Page(item.full, etag(version, item.tagged), is_published, viewed)
 
     async def posts(self, query: PostQuery, *, viewer: Actor | None) -> ListPage:
-        rows, total = await self._listed(query, asked_posts(query, viewer))
+        rows, total = await self._listed(query, asked_posts(query, viewer), kept_by=None if viewer else TOTALS)
         columns = post_columns(query.fields)
         items = [columns.item(row) for row in rows[: query.page_size]]
         return list_page(query, items, total=total, last=_last(query, rows), public=query.published is True)
@@ -73,7 +78,7 @@ class SqlPages:
         return Page(item.full, etag(row["version"], item.tagged), public=False)
 
     async def users(self, query: UserQuery, *, viewer: Actor | None) -> ListPage:
-        rows, total = await self._listed(query, asked_users(query, viewer))
+        rows, total = await self._listed(query, asked_users(query, viewer), kept_by=None if viewer else USERS)
         shown = rows[: query.page_size]
         theirs: list[list[Item]] | None = None
         if query.include_posts:
@@ -89,19 +94,31 @@ class SqlPages:
         return list_page(query, items, total=total, last=_last(query, rows), public=False)
 
     async def emails(self, query: UserQuery) -> ListPage:
-        rows, total = await self._listed(query, asked_addresses(query))
+        rows, total = await self._listed(query, asked_addresses(query), kept_by=None)
         items = [email_item(row) for row in rows[: query.page_size]]
         return list_page(query, items, total=total, last=_last(query, rows), public=False)
 
-    async def _listed(self, query: PostQuery | UserQuery, asked: Asked | None) -> tuple[Sequence[Record], int | None]:
-        """The rows of the page and one beyond, and the total."""
+    async def _listed(
+        self, query: PostQuery | UserQuery, asked: Asked | None, *, kept_by: str | None
+    ) -> tuple[Sequence[Record], int | None]:
+        """The rows of the page and one beyond, and the total, which may be kept under the tag `kept_by`."""
         if asked is None:
             return [], None if query.count is Count.NONE else 0
         async with self._database.reading() as reading:
             # Tags are anything from everywhere to nearly unique: no one plan is right for all of them.
             fetch = reading.fetch_planned_anew if asked.values.get("tag") is not None else reading.fetch
             rows = await fetch(asked.listing.page, *asked.of_page())
-            return rows, await total_of(query, rows, lambda: counted(reading, asked, query.count))
+
+        async def count() -> int:
+            async with self._database.reading() as reading:
+                return await counted(reading, asked, query.count)
+
+        async def kept() -> int:
+            if kept_by is None or self._totals is None or query.count is not Count.EXACT:
+                return await count()
+            return await self._totals(asked.total_key(), count, tag=kept_by)
+
+        return rows, await total_of(query, rows, kept)
 
     async def _newest_posts(self, user_ids: Sequence[UserId], viewer: Actor | None) -> list[list[Item]]:
         theirs: list[list[Item]] = [[] for _ in user_ids]
