@@ -94,9 +94,12 @@ CLAIMED = frozenset({ImportState.RUNNING, ImportState.CANCELLING})
 """Somebody has it, under a lease."""
 
 ALONE_MAX = 3
-"""So many workers may die on a row that was alone in its chunk; then it is quarantined."""
+"""So many workers may die in the attempt at a row that is alone in its chunk; then it is quarantined."""
 DEATHS_MAX = 8
-"""Of workers that came to nothing while a chunk had one row: not even passing it over helps, so the job fails."""
+"""Of workers in the attempt at a chunk of one row: not even passing it over helps, so the job fails."""
+EARLY_DEATHS_MAX = 100
+"""Of workers, one after the other, before any attempt: the place cannot even be read, so the job fails. Kills from
+outside come to so many only where nobody lives long enough to do anything at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +169,40 @@ class RowError:
 class Caution:
     """How carefully the rows after the checkpoint are taken, after a worker died on them.
 
-    At most `chunk_rows` (0: as many as usual) at a time, for the next `rows` rows. `deaths` counts those of a chunk
-    with one row.
+    At most `chunk_rows` (0: as many as usual) at a time, for the next `rows` rows.
+
+    From then on the attempt at each chunk is marked, with `begun`, when its first row is read and none is judged yet.
+    Only who dies after that may have died of a row: such a death halves the chunk, and where it was one row, `deaths`
+    counts it. Whoever dies before, while starting, or reading up to there, changes nothing of that: `early_deaths`
+    counts them, up to the next mark or commit, so that a place that kills its reader does not do so for ever. At the
+    usual size nothing is marked, and any death halves.
     """
 
     chunk_rows: int = 0
     rows: int = 0
     deaths: int = 0
     has_begun: bool = False
+    early_deaths: int = 0
+
+    def begun(self) -> Self:
+        return replace(self, has_begun=True, early_deaths=0)
 
     def after_death(self, chunk_rows: int) -> Self:
-        """Half of the chunk that somebody died on, `chunk_rows` at most."""
+        """Half of the chunk that somebody may have died on, `chunk_rows` at most."""
+        if self.chunk_rows and not self.has_begun:
+            return replace(self, early_deaths=self.early_deaths + 1)
         size = self.chunk_rows or chunk_rows
-        return replace(self, chunk_rows=max(1, size // 2), rows=size, deaths=self.deaths + 1 if size == 1 else 0)
+        deaths = self.deaths + 1 if size == 1 and self.has_begun else 0
+        return type(self)(max(1, size // 2), size, deaths)
+
+    def after_release(self) -> Self:
+        """Of a worker that lives: it may have begun, and did not die of that."""
+        return replace(self, has_begun=False)
 
     def after(self, rows: int) -> Self:
         """Once `rows` more are written."""
         left = self.rows - rows
-        return replace(self, rows=left, deaths=0 if rows else self.deaths) if left > 0 else type(self)()
+        return type(self)(self.chunk_rows, left, 0 if rows else self.deaths) if left > 0 else type(self)()
 
     @property
     def is_quarantine(self) -> bool:
@@ -192,7 +211,7 @@ class Caution:
 
     @property
     def is_hopeless(self) -> bool:
-        return self.deaths >= DEATHS_MAX
+        return self.deaths >= DEATHS_MAX or self.early_deaths >= EARLY_DEATHS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +292,8 @@ class ImportJob:
 
     def claimed(self, *, at: datetime, lease: timedelta, chunk_rows: int) -> Self:
         """Running (or still cancelling), under the next fence. Where somebody had it and came to nothing, the chunk
-        they may have died on is halved; `chunk_rows` is the usual size. Raises WrongState, unless it is claimable."""
+        they may have died on is halved, as `Caution` says; `chunk_rows` is the usual size. Raises WrongState, unless it
+        is claimable."""
         if not self.claimable(at=at):
             raise WrongState(f"The import is {self.state}, and cannot be claimed.")
         is_reclaim = self.state in CLAIMED
@@ -286,6 +306,10 @@ class ImportJob:
             lease_until=at + lease,
             caution=self.caution.after_death(chunk_rows) if is_reclaim else self.caution,
         )
+
+    def begun(self) -> Self:
+        """The chunk after the checkpoint, of which rows are about to be judged and written."""
+        return replace(self, caution=self.caution.begun())
 
     def advanced(self, rows: Tally, checkpoint: Checkpoint, *, at: datetime) -> Self:
         busy = (at - self.progressed_at).total_seconds() if self.progressed_at else 0.0
@@ -302,7 +326,7 @@ class ImportJob:
         """Given back by its worker, for anybody to go on with from the checkpoint; cancelled where that was asked."""
         if self.state is ImportState.CANCELLING:
             return self.stopped(at=at)
-        return replace(self, state=ImportState.QUEUED, lease_until=None)
+        return replace(self, state=ImportState.QUEUED, lease_until=None, caution=self.caution.after_release())
 
     def finished(self, *, at: datetime) -> Self:
         state = ImportState.COMPLETED_WITH_ERRORS if self.tally.failed else ImportState.SUCCEEDED

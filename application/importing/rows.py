@@ -234,7 +234,8 @@ class Places:
 
 @dataclass(slots=True)
 class Chunks(Generic[SomeDraft]):
-    """The rest of a file in chunks of `rows_max`. Blocking.
+    """The rest of a file in chunks of `rows_max`, and before each with rows the first record of it, which is not judged
+    yet. Blocking.
 
     `only`: the places of the rows that are wanted, of others nothing is told. `quarantined`: the first row is passed
     over, for workers died on it.
@@ -247,7 +248,7 @@ class Chunks(Generic[SomeDraft]):
     only: Places | None = None
     quarantined: bool = False
 
-    def __iter__(self) -> Iterator[Chunk[SomeDraft]]:
+    def __iter__(self) -> Iterator[Record | Chunk[SomeDraft]]:
         limits, kind, rows_max, only, judged = self.limits, self.rows.kind, self.rows_max, self.only, self._judged
         drafts: list[SomeDraft] = []
         errors: list[RowError] = []
@@ -266,6 +267,8 @@ class Chunks(Generic[SomeDraft]):
                     passwords = count = size = passed = 0
                     last = None
                 continue
+            if not count:
+                yield record
             last = record
             count += 1
             verdict = judged(record)

@@ -20,7 +20,7 @@ from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Role
 from domain.errors import Busy, BylineError, LeaseLost, Unavailable, UserNotFound
 from domain.ids import ImportId, UserId
-from domain.imports import DEATHS_MAX, ImportJob, ImportKind, ImportState
+from domain.imports import ImportJob, ImportKind, ImportState
 from domain.users import User
 
 Change = Callable[[ImportJob], ImportJob]
@@ -48,7 +48,7 @@ class RunImport:
 
     While a chunk is written, what the next one meets is looked up, and the one after that is read. A lease of
     `limits.lease` is renewed every third of it. A row that the database refuses fails alone; where row after row cannot
-    be written, and nobody knows why, the job fails. `on_progress` is told after every commit. With `stop` set, the job
+    be written, and nobody knows why, the job fails. `on_progress` is told after every chunk. With `stop` set, the job
     is given back, queued, at the next checkpoint; where this task is cancelled, at the last one. After a worker died on
     a chunk it is halved, as `Caution` says; for as long as that is so, no other import runs in this process, so that
     nobody is blamed for a neighbour's row.
@@ -94,7 +94,8 @@ class RunImport:
         if job.state is ImportState.CANCELLING:
             return await self._settle(job, lambda stored: stored.stopped(at=self.clock.now()))
         if job.caution.is_hopeless:
-            reason = f"Workers died {DEATHS_MAX} times in line {job.checkpoint.line}; see the worker's log."
+            died = max(job.caution.deaths, job.caution.early_deaths)
+            reason = f"Workers died {died} times in line {job.checkpoint.line}; see the worker's log."
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         if claim.lacks_author:
             reason = "The default author is gone."

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from application.importing.ahead import ahead, ahead_in_thread
 from application.importing.refusals import speakable
 from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Places, Plan, RowsOfKind, unexpected
-from application.ports.formats import FileShape, Formats, RowProblem
+from application.ports.formats import FileShape, Formats, Record, RowProblem
 from application.ports.services import BlobStorage, Clock
 from application.ports.work import BeginWork, UnitOfWork
 from domain.errors import (
@@ -117,17 +117,41 @@ class Writing:
                 await self._at_full_speed()
 
     async def _carefully(self) -> bool:
-        """After a death: chunk by chunk, each read only when the one before is in. Whether there may be more."""
+        """After a death: chunk by chunk, each read only when the one before is in, and marked before it is tried.
+        Whether there may be more."""
         if not self.job.caution.chunk_rows:
             return True
         async with self._opened() as file:
-            chunks = self._chunks(file, self.job.caution.chunk_rows)
+            steps = self._steps(file, self.job.caution.chunk_rows)
             while self.job.caution.chunk_rows and not self.job.has_too_many_errors:
-                chunk = await self._in_thread(next, chunks, None)
-                if chunk is None:
+                step = await self._in_thread(next, steps, None)
+                if step is None:
                     return False
-                await self._write(_Planned(chunk, None, self.surprises, asyncio.Future()))
+                if isinstance(step, Chunk):
+                    await self._write(_Planned(step, None, self.surprises, asyncio.Future()))
+                else:
+                    await self._mark()
         return not self.job.has_too_many_errors
+
+    async def _mark(self) -> None:
+        """The attempt at the next chunk, in a transaction of its own: it stays when its worker dies of the chunk."""
+        for pause in PAUSES_S:
+            with contextlib.suppress(Busy, Unavailable):
+                return await self._mark_once()
+            await asyncio.sleep(pause)
+        return await self._mark_once()
+
+    async def _mark_once(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+        begun = self.job.begun()
+        async with self.begin() as work:
+            stored = await work.imports.hold(begun)
+            if stored.state is ImportState.CANCELLING:
+                raise Cancelled
+            await work.imports.save_caution(begun)
+            await work.commit()
+        self.job = begun
 
     async def _at_full_speed(self) -> None:
         before: asyncio.Future[_Makes | None] = asyncio.Future()
@@ -152,11 +176,12 @@ class Writing:
                     return
 
     def _reading(self, file: BinaryIO, spent: list[_Planned]) -> Iterator[tuple[Chunk[Any], Any]]:
-        """As `_chunks`, each with the names in it. It is its thread that frees those that are `spent`, and not the
+        """The chunks, each with the names in it. It is its thread that frees those that are `spent`, and not the
         event loop: that takes milliseconds, in which PostgreSQL would wait for the next ones."""
-        for chunk in self._chunks(file, self.limits.chunk_rows):
-            yield chunk, self.rows.names(chunk.drafts)
-            spent.clear()
+        for step in self._steps(file, self.limits.chunk_rows):
+            if isinstance(step, Chunk):
+                yield step, self.rows.names(step.drafts)
+                spent.clear()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[BinaryIO]:
@@ -170,8 +195,8 @@ class Writing:
         with file:
             yield file
 
-    def _chunks(self, file: BinaryIO, rows_max: int) -> Iterator[Chunk[Any]]:
-        """Blocking. Raises Unreadable."""
+    def _steps(self, file: BinaryIO, rows_max: int) -> Iterator[Record | Chunk[Any]]:
+        """Of `Chunks`. Blocking. Raises Unreadable."""
         job = self.job
         shape = FileShape(job.kind, self.limits.reading, job.options.columns)
         try:
@@ -322,6 +347,7 @@ class Writing:
         options = self.job.options
         if not options.dry_run:
             outcome = await self.rows.write(plan, work)
+            work.forget(outcome.touched)
             if options.on_conflict is OnConflict.UPDATE:
                 await work.imports.add_marks(self.job.id, outcome.met.marks())
             return outcome
@@ -333,4 +359,3 @@ class Writing:
     def _proceed(self, job: ImportJob) -> None:
         self.job = job
         self.on_progress(job)
-            work.forget(outcome.touched)

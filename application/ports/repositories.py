@@ -286,6 +286,10 @@ class ImportRepository(Protocol):
         whether a claimed job runs on is for others to say. Raises LeaseLost."""
         ...
 
+    async def save_caution(self, job: ImportJob) -> None:
+        """That alone, after `hold`, under the next revision. Raises LeaseLost."""
+        ...
+
     async def add_errors(self, import_id: ImportId, errors: Sequence[RowError]) -> None: ...
 
     async def errors(self, import_id: ImportId, *, after: int, limit: int) -> Sequence[tuple[int, RowError]]:

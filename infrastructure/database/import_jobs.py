@@ -20,6 +20,9 @@ from domain.imports import (
     Tally,
 )
 
+_EARLY = 2**8
+"""More than there are deaths of one row."""
+
 
 def origin_of(job: ImportJob) -> dict[str, object]:
     """What is said of a job when it is made, and never changes."""
@@ -48,7 +51,7 @@ def state_of(job: ImportJob) -> dict[str, object]:
         "finished_at": job.finished_at,
         "lease_until": job.lease_until,
         "forgiven": job.forgiven,
-        **_caution_of(job),
+        **caution_of(job),
         "progressed_at": job.progressed_at,
     }
 
@@ -67,9 +70,20 @@ def progress_of(job: ImportJob) -> dict[str, object]:
         "next_offset": job.checkpoint.offset,
         "next_line": job.checkpoint.line,
         "bytes_read": job.checkpoint.bytes_read,
-        **_caution_of(job),
+        **caution_of(job),
         "busy_s": job.busy_s,
         "progressed_at": job.progressed_at,
+    }
+
+
+def caution_of(job: ImportJob) -> dict[str, object]:
+    caution = job.caution
+    return {
+        "caution_chunk_rows": caution.chunk_rows,
+        "caution_rows": caution.rows,
+        # Both counts are in one column; below zero, so that who knows of one only takes no early death for a real one.
+        "caution_deaths": caution.deaths - caution.early_deaths * _EARLY,
+        "caution_began": caution.has_begun,
     }
 
 
@@ -92,7 +106,7 @@ def job_of(row: Row[Any]) -> ImportJob:
         error=row.error,
         fence=row.fence,
         lease_until=row.lease_until,
-        caution=Caution(row.caution_chunk_rows, row.caution_rows, row.caution_deaths, row.caution_began),
+        caution=_caution(row),
         busy_s=row.busy_s,
         progressed_at=row.progressed_at,
         forgiven=row.forgiven,
@@ -107,14 +121,9 @@ def storable(words: str) -> str:
     return words.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
-def _caution_of(job: ImportJob) -> dict[str, object]:
-    caution = job.caution
-    return {
-        "caution_chunk_rows": caution.chunk_rows,
-        "caution_rows": caution.rows,
-        "caution_deaths": caution.deaths,
-        "caution_began": caution.has_begun,
-    }
+def _caution(row: Row[Any]) -> Caution:
+    minus_early, deaths = divmod(row.caution_deaths, _EARLY)
+    return Caution(row.caution_chunk_rows, row.caution_rows, deaths, row.caution_began, -minus_early)
 
 
 def _written(options: ImportOptions) -> dict[str, object]:

@@ -32,7 +32,7 @@ from application.ports.repositories import ImportQuery
 from domain.errors import ImportNotFound, LeaseLost
 from domain.ids import ImportId, UserId
 from domain.imports import CLAIMED, ImportJob, ImportState, RowError
-from infrastructure.database.import_jobs import job_of, origin_of, progress_of, state_of, storable
+from infrastructure.database.import_jobs import caution_of, job_of, origin_of, progress_of, state_of, storable
 from infrastructure.database.tables import import_errors, imports
 from infrastructure.database.transaction import Transaction
 
@@ -176,6 +176,12 @@ class SqlImports:
         if job.state not in CLAIMED:
             values |= {**state_of(job), "lease_until": None}
         values["revision"] = imports.c.revision + 1
+        saved = await self._tx.execute(update(imports).where(*_held_by(job)).values(values))
+        if saved.rowcount == 0:
+            raise LeaseLost(job.id)
+
+    async def save_caution(self, job: ImportJob) -> None:
+        values = {**caution_of(job), "revision": imports.c.revision + 1}
         saved = await self._tx.execute(update(imports).where(*_held_by(job)).values(values))
         if saved.rowcount == 0:
             raise LeaseLost(job.id)

@@ -111,6 +111,11 @@ class MemoryImports:
         )
         self._tx.imports.put(job.id, saved)
 
+    async def save_caution(self, job: ImportJob) -> None:
+        await self._tx.statement()
+        stored = await self._held(job)
+        self._tx.imports.put(job.id, replace(stored, caution=job.caution, revision=stored.revision + 1))
+
     async def add_errors(self, import_id: ImportId, errors: Sequence[RowError]) -> None:
         await self._tx.statement()
         if errors and not await self._tx.imports.refer(import_id):
