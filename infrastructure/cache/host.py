@@ -108,14 +108,14 @@ def _opened(path: Path) -> int:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all; the first to come makes it for all."""
+    """Whole or not at all; the first to come makes it for all. All of it is written: a store into a page for which
+    there is no room left would end the process."""
     new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, _header())
-        os.truncate(descriptor, _SIZE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_header().ljust(_SIZE, b"\0"))
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(new)
     finally:
-        os.close(descriptor)
         new.unlink()

@@ -13,6 +13,7 @@ from application.caching.tags import ALL
 from application.ports.cache import TOKEN_BYTES, Look
 from domain.errors import Unavailable
 from infrastructure.cache.address import Address
+from infrastructure.cache.info import figures, is_primary, parsed
 from infrastructure.cache.names import NO_HOST, Names, announcement, channel
 from infrastructure.cache.wire import Command, Refused, Wire, pack
 
@@ -29,6 +30,7 @@ LONGEST_PAUSE_S = 0.5
 STEADY_S = 1.0
 """How long a connection lasts before the next one is made after the shortest pause again."""
 
+_HIDDEN = ("NOPERM", "ERR unknown command")
 _TEXT = ("utf-8", "surrogatepass")
 _AT_A_TIME = 500
 _CONSIDERED = 4
@@ -153,10 +155,7 @@ class RedisCache:
             info, keys = await asyncio.gather(wire.call(pack(("INFO",))), wire.call(pack(("DBSIZE",))))
         except Unavailable:
             return stats
-        said = _parsed(info)
-        stats |= {"connected": 1, "keys": keys, "memory_policy": said.get("maxmemory_policy", "")}
-        stats |= {ours: int(said.get(theirs, 0)) for ours, theirs in _FIGURES.items()}
-        return stats
+        return stats | figures(parsed(info)) | {"connected": 1, "keys": keys}
 
     def _present(self) -> Wire:
         if self._wire is None:
@@ -261,13 +260,12 @@ class RedisCache:
         await asyncio.gather(*(wire.call(pack(command)) for command in self._address.greeting))
         wire.tell(pack(("CLIENT", "SETNAME", "byline-cache")))
         try:
-            said = _parsed(await wire.call(pack(("INFO",))))
+            said = parsed(await wire.call(pack(("INFO",))))
         except Refused as refused:
             if refused.reply.startswith(_HIDDEN):
                 return {}
             raise
-        if said.get("role", "master") != "master" or said.get("loading", "0") != "0":
-            # A replica lags behind what others forget on the primary, and takes no writes.
+        if not is_primary(said):
             raise Unavailable("Redis's primary")
         return said
 
@@ -282,22 +280,6 @@ class RedisCache:
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
         return task
-
-
-_HIDDEN = ("NOPERM", "ERR unknown command")
-_FIGURES = {
-    "memory_bytes": "used_memory",
-    "memory_limit_bytes": "maxmemory",
-    "hits": "keyspace_hits",
-    "misses": "keyspace_misses",
-    "evicted_keys": "evicted_keys",
-    "expired_keys": "expired_keys",
-}
-
-
-def _parsed(info: bytes) -> dict[str, str]:
-    lines = info.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
 def _told(error: Exception) -> str:

@@ -1,10 +1,13 @@
 """Where Redis is, by its URL."""
 
+import asyncio
 import ssl
+from pathlib import Path
 
 import pytest
 
 from infrastructure.cache.address import Address
+from infrastructure.cache.wire import Wire, pack
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,16 @@ def test_no_secret_is_shown() -> None:
 def test_another_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match="schemes"):
         Address.of("http://cache")
+
+
+async def test_a_socket_of_this_machine_is_dialled(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(ping))
+        writer.write(b"+PONG\r\n")
+        writer.close()
+
+    path, ping = tmp_path / "redis.sock", pack(("PING",))
+    async with await asyncio.start_unix_server(answer, path):
+        wire = await Address.of(f"unix://{path}").dial(lambda: Wire(deadline_s=5.0, dropped=lambda _: None))
+        assert await wire.call(ping) == b"PONG"
+        wire.drop()

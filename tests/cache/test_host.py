@@ -103,6 +103,12 @@ def test_without_memory_for_files_it_lies_in_the_data_folder(tmp_path: Path, mon
     assert host_tokens_path(tmp_path) == tmp_path / "host_tokens"
 
 
+def test_no_store_needs_room_on_the_disk(tmp_path: Path) -> None:
+    SharedHostTokens(tmp_path / "tokens").close()
+    status = (tmp_path / "tokens").stat()
+    assert status.st_blocks * 512 >= status.st_size
+
+
 def test_two_hosts_are_told_apart() -> None:
     assert LocalHostTokens().id != LocalHostTokens().id
     assert len(LocalHostTokens().id) == 16

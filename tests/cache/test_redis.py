@@ -17,6 +17,7 @@ from infrastructure.cache.redis import MISSED_AT_MOST, RedisCache
 from tests.cache.pipes import Pipe, once_there, piped, until
 
 TAGS = ("post:1", "all")
+DEADLINE_S = 0.25
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
 @pytest.fixture
 async def cache(pipe: Pipe) -> AsyncIterator[RedisCache]:
     """Through the pipe."""
-    cache = RedisCache(pipe.url, host_id="here")
+    cache = RedisCache(pipe.url, host_id="here", deadline_s=DEADLINE_S)
     await cache.open()
     yield cache
     await cache.close()
@@ -209,7 +210,13 @@ async def test_where_memory_is_full_tags_are_still_forgotten(redis_url: str, red
     """As by a user who may not SET: a full server refuses just as it does."""
     user, password = f"byline-{secrets.token_hex(4)}", secrets.token_hex(8)
     await redis.acl_setuser(
-        user, enabled=True, passwords=[f"+{password}"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-set"]
+        user,
+        enabled=True,
+        passwords=[f"+{password}"],
+        keys=["*"],
+        channels=["*"],
+        categories=["+@all"],
+        commands=["-set"],
     )
     parts = urlsplit(redis_url)
     address = parts.netloc.rpartition("@")[2]
@@ -263,5 +270,5 @@ async def test_a_process_that_stood_still_longer_than_the_deadline_reads_what_ca
     looking = asyncio.create_task(cache.look("post/1", TAGS))
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0)
-    loop.call_soon(lambda: loop.call_soon(time.sleep, 0.15))
+    loop.call_soon(lambda: loop.call_soon(time.sleep, 1.2 * DEADLINE_S))
     assert None not in (await looking).tokens
