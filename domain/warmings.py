@@ -34,13 +34,13 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WarmingReport:
-    """Of `asked` pages some were `loaded` and some `already_there`; `unknown` are those that were read once and are
-    gone by now, or that nobody knows any more."""
+    """Of `asked` pages some were `loaded` and some `already_there`; `gone` are those that were read once and are no
+    more. A page that the warming ended over is none of these."""
 
     asked: int
     loaded: int
     already_there: int
-    unknown: int
+    gone: int
     took_s: float
     ended: Ending
 

@@ -12,7 +12,7 @@ from tests.builders import NOON, SECOND, a_warming
 from tests.contract.adapters import Adapters
 
 LATER = NOON + timedelta(minutes=1)
-REPORT = WarmingReport(asked=7, loaded=3, already_there=3, unknown=1, took_s=0.25, ended=Ending.DONE)
+REPORT = WarmingReport(asked=7, loaded=3, already_there=3, gone=1, took_s=0.25, ended=Ending.DONE)
 
 
 async def keep(adapters: Adapters, *warmings: Warming) -> None:
