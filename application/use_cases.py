@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from application.administrators import CreateAdmin, FindAdmin, PromoteToAdmin
 from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessions
+from application.cache_control import CacheStats, ForgetPages
+from application.caching.pages import CachedPages
 from application.health import CheckHealth
 from application.importing.runs import RunImport
 from application.imports import (
@@ -19,12 +21,13 @@ from application.imports import (
     WatchImport,
 )
 from application.outbox import RelayOutbox
-from application.pages import Pages, SiteShape
+from application.pages import SiteShape
 from application.ports.cache import HostTokens
 from application.posts import ChangePost, CreatePost, DeletePost, PublishPost, UnpublishPost
 from application.uploads import DiscardUpload, ReceiveUpload, SweepUploads
 from application.users import ChangeUser, DeleteUser, RegisterUser
 from application.views import SweepViewBatches, ViewCounter
+from application.warmings import ListWarmings, RequestWarming, RunWarming, ShowWarming, SweepWarmings
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,17 @@ class UseCases:
     dispatch_imports: DispatchImports
     sweep_uploads: SweepUploads
 
+    # The cache
+    cache_stats: CacheStats
+    forget_pages: ForgetPages
+    request_warming: RequestWarming
+    show_warming: ShowWarming
+    list_warmings: ListWarmings
+    run_warming: RunWarming
+    sweep_warmings: SweepWarmings
+
     # Reading, and keeping the house
-    pages: Pages
+    pages: CachedPages
     views: ViewCounter
     sweep_view_batches: SweepViewBatches
     host_tokens: HostTokens

@@ -13,10 +13,11 @@ from importlib.metadata import version
 
 from dependency_injector import containers, providers
 
-from application import administrators, auth, health, imports, outbox, posts, uploads, users
+from application import administrators, auth, cache_control, health, imports, outbox, posts, uploads, users, warmings
 from application.caching.forgetting import Forgetting
 from application.caching.pages import CachedPages, CachedTotals
 from application.caching.reading import ReadThrough
+from application.caching.warming import WarmCache
 from application.importing import rows, runs
 from application.pages import Pages, SiteShape
 from application.ports.cache import HostTokens, SharedCache
@@ -112,7 +113,7 @@ class Container(containers.DeclarativeContainer):
     host_tokens: providers.Provider[HostTokens] = providers.Singleton(_host_tokens, settings)
     cache: providers.Provider[SharedCache] = providers.Singleton(_shared_cache, settings, host_tokens)
     forgetting = providers.Singleton(Forgetting, cache, host_tokens, clock, ids)
-    read_through = providers.Singleton(ReadThrough, cache, option.page_ttl_s)
+    read_through = providers.Singleton(ReadThrough, cache, option.page_ttl_s, option.request_timeout_s)
     database = providers.Singleton(service_database, settings, forgetting)
     import_database = providers.Singleton(import_database, settings, forgetting)
     begin: providers.Provider[BeginWork] = database.provided.begin
@@ -137,7 +138,7 @@ class Container(containers.DeclarativeContainer):
     hasher = providers.Singleton(Argon2Hasher, threads=option.password_hash_threads, waiting=option.password_hash_queue)
     deliveries = providers.Singleton(_deliveries, queue)
     site = providers.Singleton(_site, settings)
-    pages: providers.Provider[Pages] = providers.Singleton(CachedPages, source, read_through)
+    pages = providers.Singleton(CachedPages, source, read_through)
     views = providers.Singleton(ViewCounter, begin, clock, ids)
 
     read_limits = providers.Factory(
@@ -242,6 +243,25 @@ class Container(containers.DeclarativeContainer):
             kept=providers.Factory(timedelta, seconds=option.upload_kept_s),
         ),
         dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
+        cache_stats=providers.Factory(cache_control.CacheStats, cache=cache, read=read_through),
+        forget_pages=providers.Factory(cache_control.ForgetPages, begin=begin),
+        request_warming=providers.Factory(warmings.RequestWarming, begin=begin, queue=queue, clock=clock, ids=ids),
+        show_warming=providers.Factory(warmings.ShowWarming, begin=begin),
+        list_warmings=providers.Factory(warmings.ListWarmings, begin=begin),
+        run_warming=providers.Factory(
+            warmings.RunWarming,
+            begin=begin,
+            clock=clock,
+            warm=providers.Factory(
+                WarmCache,
+                cache=cache,
+                read=read_through,
+                source=source,
+                pages_max=option.warm_pages_max,
+                max_s=option.warm_max_s,
+            ),
+        ),
+        sweep_warmings=providers.Factory(warmings.SweepWarmings, begin=begin, clock=clock),
         pages=pages,
         views=views,
         sweep_view_batches=providers.Factory(SweepViewBatches, begin=begin, clock=clock),

@@ -37,6 +37,7 @@ _REMEMBERED = 4096
 class PageKey:
     text: str
     tags: tuple[str, ...]
+    is_list: bool
     read: Callable[[Pages], Awaitable[Page | ListPage]]
     """As a stranger."""
 
@@ -44,7 +45,7 @@ class PageKey:
 @lru_cache(maxsize=_REMEMBERED)
 def post_key(ref: PostId | Slug) -> PageKey:
     tag = slug_tag(ref.value) if isinstance(ref, Slug) else post_tag(ref)
-    return PageKey(f"post/{ref}", (tag, ALL), lambda pages: pages.post(ref, viewer=None))
+    return PageKey(f"post/{ref}", (tag, ALL), False, lambda pages: pages.post(ref, viewer=None))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -55,7 +56,7 @@ def posts_key(query: PostQuery) -> PageKey:
         tags = (tagged_tag(query.tag), ALL)
     else:
         tags = (POSTS, ALL)
-    return PageKey(f"posts?{_packed(query)}", tags, lambda pages: pages.posts(query, viewer=None))
+    return PageKey(f"posts?{_packed(query)}", tags, True, lambda pages: pages.posts(query, viewer=None))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -67,13 +68,13 @@ def user_key(user_id: UserId, include_posts: bool) -> PageKey:
     def read(pages: Pages) -> Awaitable[Page]:
         return pages.user(user_id, include_posts=include_posts, viewer=None)
 
-    return PageKey(f"user/{user_id}{'/posts' if include_posts else ''}", tags, read)
+    return PageKey(f"user/{user_id}{'/posts' if include_posts else ''}", tags, False, read)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def users_key(query: UserQuery) -> PageKey:
     tags = (USERS, POSTS, ALL) if query.include_posts else (USERS, ALL)
-    return PageKey(f"users?{_packed(query)}", tags, lambda pages: pages.users(query, viewer=None))
+    return PageKey(f"users?{_packed(query)}", tags, True, lambda pages: pages.users(query, viewer=None))
 
 
 def page_key(text: str) -> PageKey:

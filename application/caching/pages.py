@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
 from application.caching.keys import PageKey, post_key, posts_key, user_key, users_key
@@ -24,46 +26,45 @@ class CachedPages:
     """`source` is asked for what is not there."""
 
     source: Pages
-    read: ReadThrough
+    through: ReadThrough
+
+    async def read(self, key: PageKey) -> tuple[Page | ListPage, bool]:
+        """What a stranger is shown, and whether it was kept. Raises PostNotFound, UserNotFound."""
+        is_list = key.is_list
+
+        async def load() -> bytes:
+            page = await key.read(self.source)
+            return packed_list(page) if isinstance(page, ListPage) else packed_page(page)
+
+        packed, was_kept = await self.through.read(key.text, key.tags, load)
+        return unpacked_list(packed) if is_list else unpacked_page(packed), was_kept
 
     async def post(self, ref: PostId | Slug, *, viewer: Actor | None) -> Page:
         if viewer is not None:
             return await self.source.post(ref, viewer=viewer)
-        return await self._page(post_key(ref))
+        page, _ = await self.read(post_key(ref))
+        return cast("Page", page)
 
     async def posts(self, query: PostQuery, *, viewer: Actor | None) -> ListPage:
         if viewer is not None:
             return await self.source.posts(query, viewer=viewer)
-        return await self._list(posts_key(query))
+        page, _ = await self.read(posts_key(query))
+        return cast("ListPage", page)
 
     async def user(self, user_id: UserId, *, include_posts: bool, viewer: Actor | None) -> Page:
         if viewer is not None:
             return await self.source.user(user_id, include_posts=include_posts, viewer=viewer)
-        return await self._page(user_key(user_id, include_posts))
+        page, _ = await self.read(user_key(user_id, include_posts))
+        return cast("Page", page)
 
     async def users(self, query: UserQuery, *, viewer: Actor | None) -> ListPage:
         if viewer is not None:
             return await self.source.users(query, viewer=viewer)
-        return await self._list(users_key(query))
+        page, _ = await self.read(users_key(query))
+        return cast("ListPage", page)
 
     async def emails(self, query: UserQuery) -> ListPage:
         return await self.source.emails(query)
-
-    async def _page(self, key: PageKey) -> Page:
-        async def load() -> bytes:
-            page = await key.read(self.source)
-            assert isinstance(page, Page)  # noqa: S101 -- what the key is of, for the type checker
-            return packed_page(page)
-
-        return unpacked_page(await self.read(key.text, key.tags, load))
-
-    async def _list(self, key: PageKey) -> ListPage:
-        async def load() -> bytes:
-            page = await key.read(self.source)
-            assert isinstance(page, ListPage)  # noqa: S101 -- what the key is of, for the type checker
-            return packed_list(page)
-
-        return unpacked_list(await self.read(key.text, key.tags, load))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,12 @@ def unpacked_page(packed: bytes) -> Page:
     public, length, viewed = _PAGE.unpack_from(packed)
     start = _PAGE.size + length
     etag = packed[_PAGE.size : start].decode()
-    return Page(packed[start:], etag, public, None if viewed == _NOBODY else PostId(UUID(bytes=viewed)))
+    return Page(packed[start:], etag, public, None if viewed == _NOBODY else _post_id(viewed))
+
+
+@lru_cache(maxsize=4096)
+def _post_id(packed: bytes) -> PostId:
+    return PostId(UUID(bytes=packed))
 
 
 def packed_list(page: ListPage) -> bytes:

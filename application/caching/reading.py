@@ -9,11 +9,13 @@ import math
 import random
 import struct
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
-from application.ports.cache import TOKEN_BYTES, SharedCache
-from domain.errors import Unavailable
+from application.ports.cache import SharedCache
+from domain.errors import Busy, Unavailable
 
 Load = Callable[[], Awaitable[bytes]]
 
@@ -23,11 +25,10 @@ EAGERNESS = 2.0
 """How early an entry is loaded anew, in the time that its loading took: the beta of "Optimal Probabilistic Cache
 Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015)."""
 
-_HEAD = struct.Struct(">Bdf")
+_HEAD = struct.Struct(">df")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """`expires_at` is seconds since the epoch; loading it took `took_s`."""
 
     tokens: tuple[bytes, ...]
@@ -36,17 +37,21 @@ class Entry:
     value: bytes
 
     def packed(self) -> bytes:
-        head = _HEAD.pack(len(self.tokens), self.expires_at, self.took_s)
-        return b"".join((head, *self.tokens, self.value))
+        """Tokens first: whether they are the present ones is then a matter of one comparison."""
+        return b"".join((*self.tokens, _HEAD.pack(self.expires_at, self.took_s), self.value))
 
     @classmethod
-    def unpacked_if(cls, packed: bytes, tokens: Sequence[bytes | None]) -> "Entry | None":
-        """None where it was stored under other tokens than these."""
-        count, expires_at, took_s = _HEAD.unpack_from(packed)
-        start = _HEAD.size + count * TOKEN_BYTES
-        if count != len(tokens) or None in tokens or packed[_HEAD.size : start] != b"".join(filter(None, tokens)):
+    def unpacked_if(cls, packed: bytes, tokens: tuple[bytes | None, ...]) -> "Entry | None":
+        """None where it was stored under other tokens than these. A key always has the same tags."""
+        present = _all_of(tokens)
+        if present is None or not packed.startswith(joined := b"".join(present)):
             return None
-        return cls(tuple(filter(None, tokens)), expires_at, took_s, packed[start:])
+        start = len(joined)
+        return cls(present, *_HEAD.unpack_from(packed, start), packed[start + _HEAD.size :])
+
+
+def _all_of(tokens: tuple[bytes | None, ...]) -> tuple[bytes, ...] | None:
+    return None if None in tokens else cast("tuple[bytes, ...]", tokens)
 
 
 @dataclass(slots=True)
@@ -83,15 +88,22 @@ class ReadThrough:
 
     cache: SharedCache
     ttl_s: float
+    patience_s: float = 10.0
     now: Callable[[], float] = time.time
     counts: Counts = field(default_factory=Counts)
     _flights: dict[str, _Flight] = field(default_factory=dict)
     _turns: dict[str, _Turns] = field(default_factory=dict)
+    _waiting: "Counter[asyncio.Task[bytes]]" = field(default_factory=Counter)
     _loose: "set[asyncio.Task[bytes]]" = field(default_factory=set)
 
     async def __call__(self, key: str, tags: Sequence[str], load: Load) -> bytes:
-        """Raises what `load` raises. Where the shared cache is away, nothing is kept, and a load is shared only by
-        those who came before it began."""
+        """As `read`, without how it came."""
+        value, _ = await self.read(key, tags, load)
+        return value
+
+    async def read(self, key: str, tags: Sequence[str], load: Load) -> tuple[bytes, bool]:
+        """The value, and whether it was kept. Raises what `load` raises, and Busy after `patience_s`. Where the
+        shared cache is away, nothing is kept, and a load is shared only by those who came before it began."""
         try:
             look = await self.cache.look(key, tags)
             if look.entry is not None:
@@ -101,31 +113,50 @@ class ReadThrough:
                     if self._is_due(entry, now) and key not in self._flights:
                         self.counts.refreshed += 1
                         self._fly(key, entry.tokens, load)
-                    return entry.value
+                    return entry.value, True
             self.counts.misses += 1
-            tokens = look.tokens if None not in look.tokens else await self.cache.tokens(tags)
+            tokens = _all_of(look.tokens) or await self.cache.tokens(tags)
         except Unavailable:
             self.counts.bypassed += 1
-            return await self._in_turn(key, load)
-        known = tuple(filter(None, tokens))
-        flight = self._flights.get(key)
-        if flight is None or flight.tokens != known:
-            flight = self._fly(key, known, load)
+            loading = self._in_turn(key, load)
         else:
-            self.counts.joined += 1
-        # Whoever gives up leaves the load to those who wait for it too.
-        return await asyncio.shield(flight.task)
+            loading = self._in_flight(key, tokens, load)
+        return await self._waited_for(loading), False
 
     async def idle(self) -> None:
         """Until nothing is being loaded."""
         while self._loose:
             await asyncio.wait(self._loose)
 
+    async def _waited_for(self, loading: "asyncio.Task[bytes]") -> bytes:
+        """Whoever gives up leaves the load to those who wait for it too; what nobody waits for any more is ended."""
+        self._waiting[loading] += 1
+        try:
+            async with asyncio.timeout(self.patience_s) as patience:
+                return await asyncio.shield(loading)
+        except TimeoutError as error:
+            if patience.expired():
+                raise Busy("It takes too long to be loaded.") from error
+            raise
+        finally:
+            self._waiting[loading] -= 1
+            if not self._waiting[loading]:
+                del self._waiting[loading]
+                loading.cancel()
+
     def _is_due(self, entry: Entry, now: float) -> bool:
         """The sooner before its end the likelier, so that one of many readers loads it anew and none waits."""
         return now - entry.took_s * EAGERNESS * math.log(1.0 - random.random()) >= entry.expires_at  # noqa: S311
 
-    def _fly(self, key: str, tokens: tuple[bytes, ...], load: Load) -> _Flight:
+    def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> "asyncio.Task[bytes]":
+        """A load that began under these tokens."""
+        flight = self._flights.get(key)
+        if flight is None or flight.tokens != tokens or flight.task.cancelling():
+            return self._fly(key, tokens, load)
+        self.counts.joined += 1
+        return flight.task
+
+    def _fly(self, key: str, tokens: tuple[bytes, ...], load: Load) -> "asyncio.Task[bytes]":
         flight = self._flights[key] = _Flight(tokens, self._begin(self._stored(key, tokens, load)))
 
         def landed(_: object) -> None:
@@ -133,7 +164,7 @@ class ReadThrough:
                 del self._flights[key]
 
         flight.task.add_done_callback(landed)
-        return flight
+        return flight.task
 
     async def _stored(self, key: str, tokens: tuple[bytes, ...], load: Load) -> bytes:
         began = time.perf_counter()
@@ -144,18 +175,18 @@ class ReadThrough:
         self.cache.store(key, Entry(tokens, self.now() + ttl_s, took_s, value).packed(), ttl_s=ttl_s)
         return value
 
-    async def _in_turn(self, key: str, load: Load) -> bytes:
+    def _in_turn(self, key: str, load: Load) -> "asyncio.Task[bytes]":
         """By a load that begins after this moment; those who come while one is under way share the next."""
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = _Turns(self._begin(self._loaded(load)))
             turns.running.add_done_callback(lambda _: self._turn_ended(key))
-            return await asyncio.shield(turns.running)
-        if turns.next is None:
+            return turns.running
+        if turns.next is None or turns.next.cancelling():
             turns.next = self._begin(self._after(turns.running, load))
         else:
             self.counts.joined += 1
-        return await asyncio.shield(turns.next)
+        return turns.next
 
     def _turn_ended(self, key: str) -> None:
         turns = self._turns[key]

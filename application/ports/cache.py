@@ -1,14 +1,12 @@
 """The shared cache, and the tokens of tags in it and in the memory of this host."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TOKEN_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """An entry and the present tokens of the tags that were asked for, all as of one moment; None: there is none."""
 
     entry: bytes | None

@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 from application.caching.keys import PageKey, post_key, posts_key, user_key, users_key
-from application.pages import ListPage, Page, Pages
+from application.caching.pages import CachedPages
+from application.pages import ListPage, Page
 from domain.errors import PostNotFound
 from domain.ids import UserId
 from interfaces.http.posts import ref_of
@@ -25,7 +26,7 @@ _USER = re.compile(r"/v1/users/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/po
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`route` is what the router calls it. `key` None: the site's settings. `requires`: a page that must be there too."""
+    """`route` is what the router calls it. `key` None: the settings. `requires`: a page that must be there too."""
 
     route: str
     key: PageKey | None
@@ -34,15 +35,17 @@ class Address:
     @property
     def tags(self) -> tuple[str, ...]:
         """Of both; of the settings, which stay for the life of the process, none."""
-        return tuple(tag for key in (self.key, self.requires) if key is not None for tag in key.tags)
+        if self.requires is None:
+            return () if self.key is None else self.key.tags
+        return (*self.key.tags, *self.requires.tags) if self.key else ()
 
-    async def read(self, pages: Pages, site: Page) -> Page | ListPage:
-        """Raises PostNotFound, UserNotFound."""
+    async def read(self, pages: CachedPages, site: Page) -> tuple[Page | ListPage, bool]:
+        """The page, and whether it was kept. Raises PostNotFound, UserNotFound."""
         if self.key is None:
-            return site
+            return site, True
         if self.requires is not None:
-            await self.requires.read(pages)
-        return await self.key.read(pages)
+            await pages.read(self.requires)
+        return await pages.read(self.key)
 
 
 @lru_cache(maxsize=8192)

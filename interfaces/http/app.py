@@ -15,6 +15,7 @@ from domain.ids import PostId
 from interfaces.http import (
     auth,
     author_posts,
+    cache,
     docs,
     health,
     import_reports,
@@ -35,7 +36,7 @@ VIEWS_DRAIN_S = 8.0
 """How long a process that is to end may take over the views that it has counted."""
 
 # In the order in which they are asked: the hot routes first.
-_FEATURES = (posts, users, author_posts, auth, imports, import_reports, import_uploads, settings, health, docs)
+_FEATURES = (posts, users, author_posts, auth, imports, import_reports, import_uploads, cache, settings, health, docs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class HttpOptions:
 
 def hot(app: FastAPI, options: HttpOptions) -> HotReads:
     """The application with public pages answered before its router."""
-    kept = HotOptions(options.l1_max_bytes, options.l1_ttl_s, options.request_timeout_s)
+    kept = HotOptions(options.l1_max_bytes, options.l1_ttl_s)
     return HotReads(app, kept)
 
 

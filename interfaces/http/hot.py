@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
-import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from application.pages import ListPage, Pages
+from application.caching.pages import CachedPages
+from application.pages import ListPage
 from application.ports.cache import HostTokens
 from application.use_cases import UseCases
 from domain.ids import PostId
 from interfaces.http.addresses import URL_MAX, Address, address_of
-from interfaces.http.deadlines import Deadlines
-from interfaces.http.middleware import NOSNIFF, REFUSED, OverTime, is_sane_id, next_request_id, note
+from interfaces.http.middleware import NOSNIFF, REFUSED, is_sane_id, next_request_id, note
 from interfaces.http.problems import REQUEST_ID
 from interfaces.http.queries import links
 from interfaces.http.representations import PUBLIC, Representations, unchanged
@@ -107,7 +106,6 @@ class HotOptions:
 
     l1_max_bytes: int = 64 * 1024 * 1024
     l1_ttl_s: float = 10.0
-    request_timeout_s: float = 10.0
 
 
 class _Asked(NamedTuple):
@@ -124,9 +122,8 @@ class HotReads:
     def __init__(self, app: FastAPI, options: HotOptions) -> None:
         self.app = app
         self._options = options
-        self._deadlines = Deadlines(options.request_timeout_s)
         self._local: LocalPages | None = None
-        self._pages: Pages
+        self._pages: CachedPages
         self._count: Callable[[PostId], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,36 +183,33 @@ class HotReads:
         return status
 
     async def _read(self, local: LocalPages, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        """What L1 does not have; with a line in the log, as all that takes longer than a moment."""
+        """What L1 does not have. What no cache has is told in the log, as the router's answers are."""
         address = self._address(scope)
         if address is None:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
-        request_id = asked.request_id or next_request_id()
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        stamp, epoch = local.stamp(address.tags), local.epoch
         try:
-            limit = self._deadlines.limit()
-            stamp, epoch = local.stamp(address.tags), local.epoch
-            try:
-                with limit:
-                    page = await address.read(self._pages, self.app.state.site)
-            except Exception as error:
-                scope[REFUSED] = OverTime() if limit.expired else error
-                scope[REQUEST_ID] = request_id.decode()
+            page, was_kept = await address.read(self._pages, self.app.state.site)
+        except Exception as error:
+            scope[REFUSED] = error
+            await self.app(scope, receive, send)
+            return
+        link = links(scope, page) if isinstance(page, ListPage) else None
+        representations = Representations(page, PUBLIC, link)
+        local.keep(scope["raw_path"] + b"?" + scope["query_string"], representations, stamp, epoch)
+        if was_kept:
+            if not await self._answer(representations, asked, scope["method"], send):
                 await self.app(scope, receive, send)
-                return
-            link = links(scope, page) if isinstance(page, ListPage) else None
-            representations = Representations(page, PUBLIC, link)
-            local.keep(scope["raw_path"] + b"?" + scope["query_string"], representations, stamp, epoch)
-            asked = asked._replace(request_id=request_id)
-            status = await self._answer(representations, asked, scope["method"], send)
-            if status:
-                note(scope, scope["method"], status, perf_counter() - began, route=address.route)
-            else:
-                await self.app(scope, receive, send)
-        finally:
-            structlog.contextvars.reset_contextvars(**bound)
+            return
+        request_id = asked.request_id or next_request_id()
+        status = await self._answer(representations, asked._replace(request_id=request_id), scope["method"], send)
+        if status:
+            scope[REQUEST_ID] = request_id.decode()
+            note(scope, scope["method"], status, perf_counter() - began, route=address.route)
+        else:
+            await self.app(scope, receive, send)
 
     def _address(self, scope: Scope) -> Address | None:
         path = scope["path"]

@@ -47,7 +47,7 @@ class RequestFrame:
     """
 
     def __init__(self, app: ASGIApp, *, timeout_s: float, max_body_bytes: int) -> None:
-        app = RefusedBefore(app, timeout_s=timeout_s)
+        app = RefusedBefore(app)
         self._app = app
         self._app_with_body = HeadAsGet(BodyLimit(app, max_bytes=max_body_bytes))
         self._deadlines = Deadlines(timeout_s)
@@ -88,13 +88,10 @@ class RequestFrame:
             if framed.status:
                 raise
             if timed_out:
-                return _timed_out(self._deadlines.seconds)
+                took = f"It took more than {self._deadlines.seconds:g} s."
+                return Refusal(problems.TIMED_OUT, took, headers={"retry-after": "1"})
             return Refusal(problems.INTERNAL, f"It is logged under the request id {scope[REQUEST_ID]}.")
         return None
-
-
-def _timed_out(seconds: float) -> Refusal:
-    return Refusal(problems.TIMED_OUT, f"It took more than {seconds:g} s.", headers={"retry-after": "1"})
 
 
 class _FramedSend:
@@ -117,6 +114,7 @@ def note(scope: Scope, method: str, status: int, took_s: float, *, route: str | 
     log.log(
         logging.DEBUG if scope["path"] in _UNNOTED else logging.INFO,
         "request",
+        request_id=scope[REQUEST_ID],
         method=method,
         path=scope["path"],
         route=route or getattr(scope.get("route"), "path_format", None),
@@ -149,17 +147,12 @@ class _RequestIds:
 next_request_id = _RequestIds()
 
 
-class OverTime(Exception):
-    """The request's time was over before the router was asked."""
-
-
 class RefusedBefore:
     """Tells what a component before this frame was refused, in the way of the router: the scope holds the error. Raises
     what nobody expected."""
 
-    def __init__(self, app: ASGIApp, *, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = scope.get(REFUSED)
@@ -167,8 +160,6 @@ class RefusedBefore:
             await self._app(scope, receive, send)
         elif isinstance(error, BylineError):
             await refusal_of(error).answer(scope)(scope, receive, send)
-        elif isinstance(error, OverTime):
-            await _timed_out(self._timeout_s).answer(scope)(scope, receive, send)
         else:
             raise error
 
