@@ -69,6 +69,11 @@ class Forgetting:
         for each in ids:
             self._done.pop(each, None)
 
+    async def idle(self) -> None:
+        """Until nothing is being forgotten at once."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
     async def __call__(self, tags: Collection[str]) -> None:
         """Raises Unavailable; this host has forgotten them even so."""
         try:
