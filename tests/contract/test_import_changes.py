@@ -43,7 +43,7 @@ async def test_a_change_touches_nothing_that_its_worker_writes(adapters: Adapter
         error="No.",
         finished_at=NOON + SECOND,
         lease_until=None,
-        caution=Caution(1, 2, 3),
+        caution=Caution(1, 2, 3, True, 4),
         forgiven=2**40,
     )
     async with adapters.begin() as work:

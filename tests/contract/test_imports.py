@@ -55,7 +55,7 @@ async def test_a_job_is_kept_whole(adapters: Adapters) -> None:
         error=NASTY_LINES,
         fence=7,
         lease_until=NOON + LEASE,
-        caution=Caution(7, 8, 9),
+        caution=Caution(7, 8, 9, True, 10),
         busy_s=0.1,
         progressed_at=NOON + 3 * SECOND,
         forgiven=2**39,
@@ -158,9 +158,9 @@ async def test_progress_is_kept_and_the_lease_left_alone(adapters: Adapters, job
         await work.imports.renew(claimed, until=EXPIRED + LEASE)
         await work.commit()
     advanced = claimed.advanced(Tally(1, 2, 3, 4, 5, 6, {"page": 4}), Checkpoint(500, 16, 400), at=NOON + SECOND)
-    await save(adapters, replace(advanced, caution=Caution(1, 2, 3)))
+    await save(adapters, replace(advanced, caution=Caution(1, 2, 3, True, 100)))
     stored = await adapters.job(job.id)
-    assert stored == replace(advanced, lease_until=EXPIRED + LEASE, caution=Caution(1, 2, 3), revision=3)
+    assert stored == replace(advanced, lease_until=EXPIRED + LEASE, caution=Caution(1, 2, 3, True, 100), revision=3)
     assert (stored.tally.reasons, stored.busy_s, stored.progressed_at) == ({"page": 4}, 1.0, NOON + SECOND)
 
 
@@ -201,6 +201,35 @@ async def test_a_worker_that_was_thought_dead_writes_nothing(adapters: Adapters,
             await work.imports.save(dead.finished(at=EXPIRED))
     await save(adapters, living.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON))
     assert (await adapters.job(job.id)).tally == Tally(created=1)
+
+
+async def test_a_mark_is_kept_at_once_and_changes_nothing_else(adapters: Adapters, job: ImportJob) -> None:
+    claimed = await claim(adapters, job.id)
+    advanced = claimed.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON)
+    await save(adapters, advanced)
+    begun = replace(claimed, caution=Caution(1, 1, 2, early_deaths=5)).begun()
+    async with adapters.begin() as work:
+        await work.imports.hold(claimed)
+        await work.imports.save_caution(begun)
+        await work.commit()
+    assert await adapters.job(job.id) == replace(advanced, caution=Caution(1, 1, 2, True), revision=4)
+    again = await claim(adapters, job.id, at=EXPIRED)
+    assert again.caution == Caution(1, 1, 3)
+    assert await adapters.job(job.id) == again
+
+
+async def test_who_was_thought_dead_marks_nothing(adapters: Adapters, job: ImportJob) -> None:
+    dead = await claim(adapters, job.id)
+    living = await claim(adapters, job.id, at=EXPIRED)
+    async with adapters.begin() as work:
+        with pytest.raises(LeaseLost):
+            await work.imports.save_caution(dead.begun())
+        await work.commit()
+    assert await adapters.job(job.id) == living
+    await save(adapters, living.finished(at=EXPIRED))
+    async with adapters.begin() as work:
+        with pytest.raises(LeaseLost):
+            await work.imports.save_caution(living.begun())
 
 
 async def test_a_lease_is_renewed_beside_a_transaction_of_the_job(adapters: Adapters, job: ImportJob) -> None:

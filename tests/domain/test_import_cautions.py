@@ -1,5 +1,5 @@
-"""After a worker died in the attempt at a chunk, it is halved until a row is alone, and one that was alone at three such
-deaths is passed over. Deaths before an attempt only tell, if there are very many, that it never comes to one."""
+"""After a worker died in the attempt at a chunk, it is halved until a row is alone, and one that was alone at three of
+these deaths is passed over. Deaths before an attempt only tell, if there are very many, that it never comes to one."""
 
 from math import log2
 

@@ -24,6 +24,8 @@ CREATE TRIGGER gate_1 BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION
 CREATE TRIGGER gate_2 AFTER INSERT ON posts FOR EACH STATEMENT EXECUTE FUNCTION pass_gate(2);
 CREATE TRIGGER gate_2 AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION pass_gate(2);
 CREATE TRIGGER gate_3 BEFORE UPDATE OF next_offset ON imports FOR EACH STATEMENT EXECUTE FUNCTION pass_gate(3);
+CREATE TRIGGER gate_4 AFTER UPDATE ON imports FOR EACH ROW
+    WHEN (NEW.caution_began AND NOT OLD.caution_began) EXECUTE FUNCTION pass_gate(4);
 ALTER TABLE posts ENABLE ALWAYS TRIGGER gate_1;
 ALTER TABLE posts ENABLE ALWAYS TRIGGER gate_2;
 """
@@ -37,11 +39,15 @@ SELECT EXISTS (
 
 class Gate(IntEnum):
     """Before a chunk's new rows, in the middle of the COPY; once they are copied; and before the checkpoint, when all
-    else of the chunk is written."""
+    else of the chunk is written. And before the mark of an attempt is committed, which has a transaction of its own."""
 
     BEFORE_ROWS = 1
     AFTER_ROWS = 2
     BEFORE_CHECKPOINT = 3
+    BEFORE_MARK = 4
+
+
+IN_CHUNKS = (Gate.BEFORE_ROWS, Gate.AFTER_ROWS, Gate.BEFORE_CHECKPOINT)
 
 
 class Gates:

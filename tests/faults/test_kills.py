@@ -6,8 +6,11 @@ from itertools import cycle
 
 import pytest
 
+from benchmarks.make_archive import Refusal
+from domain.imports import ALONE_MAX
+from tests.faults import archives
 from tests.faults.conftest import Offices
-from tests.faults.gates import Gate, Gates
+from tests.faults.gates import IN_CHUNKS, Gate, Gates
 from tests.faults.scenarios import Scenario, new_authors, new_posts, new_users, rehearsed, updates
 from tests.faults.tables import assert_equal, tables
 
@@ -40,7 +43,7 @@ async def test_killed_at_boundaries_it_ends_as_one_that_nothing_disturbed(
     async with offices() as office:
         job = await scenario.start(office)
         fence = job.fence
-        for gate, _ in zip(cycle(Gate), range(kills), strict=False):
+        for gate, _ in zip(cycle(IN_CHUNKS), range(kills), strict=False):
             await gates.close(gate)
             async with office.worker() as worker:
                 fence = (await office.claimed(job, after=fence)).fence
@@ -83,3 +86,29 @@ async def test_killed_at_random_moments_it_ends_as_one_that_nothing_disturbed(
             await office.claimed(job, after=fence)
             await office.finished(job)
         assert_equal(await tables(str(office.settings.database_url)), expected)
+
+
+@pytest.mark.parametrize(
+    ("gate", "kills", "failed"),
+    [(Gate.BEFORE_MARK, 2 * ALONE_MAX, 0), (Gate.BEFORE_ROWS, ALONE_MAX - 1, 0), (Gate.BEFORE_ROWS, ALONE_MAX, 1)],
+)
+async def test_a_row_alone_is_blamed_for_those_only_who_were_killed_in_its_attempt(
+    offices: Offices, gates: Gates, gate: Gate, kills: int, failed: int
+) -> None:
+    file = archives.posts(5)
+    alone = {"BYLINE_IMPORT_CHUNK_ROWS": "1"}
+    async with offices() as office:
+        job = await office.start_import(file, create_authors=True)
+        for closed in [Gate.BEFORE_ROWS, *[gate] * kills]:
+            await gates.close(closed)
+            async with office.worker(**alone) as worker:
+                job = await office.claimed(job, after=job.fence)
+                await gates.reached(closed)
+                await worker.kill()
+            await gates.open(closed)
+        async with office.worker(**alone):
+            await office.claimed(job, after=job.fence)
+            job = await office.finished(job)
+        assert job.tally.failed == failed
+        assert job.tally.rows_read == len(file.splitlines())
+        assert await office.refusals(job) == [Refusal(1, None, "quarantined")] * failed
