@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 
@@ -84,7 +84,8 @@ async def _by_ours(port: int, gets: Gets, seconds: int) -> Answers:
     begun_at = time.perf_counter()
     load = _Load(islice(cycle(requests), gets.at % len(requests), None), begun_at + seconds)
     made = [await loop.create_connection(lambda: _Client(load), HOST, port) for _ in range(CLIENTS)]
-    await asyncio.gather(*(client.ended for _, client in made))
+    async with asyncio.timeout(seconds + 2 * _PATIENCE_S):
+        await asyncio.gather(*(client.ended for _, client in made))
     took = load.took
     return Answers(len(took), time.perf_counter() - begun_at, quantile(took, 0.5) * 1e3, quantile(took, 0.99) * 1e3)
 
@@ -106,10 +107,10 @@ class _Client(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._missing = 0
+        self._is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -127,14 +128,14 @@ class _Client(asyncio.Protocol):
             if now < self._load.ends_at:
                 self._send()
             else:
-                self._received = b""
+                self._is_over = True
                 self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._missing or self._received or error:
-            self.ended.set_exception(NoAnswer(f"The connection ended early. {self._received[:200]!r} {error or ''}"))
-        else:
+        if self._is_over:
             self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error or NoAnswer(f"The connection ended early: {self._received[:200]!r}"))
 
     def _send(self) -> None:
         self._received = b""

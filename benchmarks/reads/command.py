@@ -1,6 +1,7 @@
 """`python -m benchmarks reads`: its parts and their options."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     asked = parser.parse_args(arguments)
     plan = Plan(asked.rounds, asked.seconds)
     rows: list[Row] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else what it started would outlive it
     try:
         with stage() as place:
             driver = "wrk" if has_wrk() else "NO WRK HERE, a slower load of our own"

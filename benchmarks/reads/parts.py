@@ -90,7 +90,7 @@ def hot(stage: Stage, plan: Plan) -> Sequence[Row]:
         ready = stack.enter_context(_ready(stage, ours, path))
         tutorial = stack.enter_context(stage.python("benchmarks.reads.rivals.tutorial:app", "/docs"))
         contestants = [
-            Contestant(OURS, ours, Gets([path]), EntriesRead(stage, 0, 0.01)),
+            Contestant(OURS, ours, Gets([path]), EntriesRead(stage, 0, 0.1)),
             Contestant(READY, ready, Gets(["/ready"])),
             # First the one that fills their cache.
             Contestant(TUTORIAL_ASYNC, tutorial, Gets([f"/async/{_hot_post(stage).slug}"])),
@@ -125,7 +125,7 @@ def not_modified(stage: Stage, plan: Plan) -> Sequence[Row]:
     with stage.ours() as ours, _ready(stage, ours, path) as ready:
         held = {"if-none-match": ask(ours, path).headers["etag"]}
         contestants = [
-            Contestant(OURS, ours, Gets([path], held), EntriesRead(stage, 0, 0.01)),
+            Contestant(OURS, ours, Gets([path], held), EntriesRead(stage, 0, 0.1)),
             Contestant(READY_304, ready, Gets(["/conditional"], held)),
             Contestant(READY, ready, Gets(["/ready"])),
         ]
@@ -208,7 +208,7 @@ def views(stage: Stage, plan: Plan) -> Sequence[Row]:
         return []
     path = _post_path(stage)
     with stage.ours(BYLINE_COUNT_VIEWS="true") as counting, stage.ours(BYLINE_COUNT_VIEWS="false") as not_counting:
-        cached = EntriesRead(stage, 0, 0.01)
+        cached = EntriesRead(stage, 0, 0.1)
         contestants = [
             Contestant(OURS, counting, Gets([path]), cached),
             Contestant(UNCOUNTED, not_counting, Gets([path]), cached),
