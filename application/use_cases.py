@@ -6,6 +6,7 @@ from application.administrators import CreateAdmin, FindAdmin, PromoteToAdmin
 from application.auth import Authenticate, Refresh, SignIn, SignOut, SweepSessions
 from application.cache_control import CacheStats, ForgetPages
 from application.caching.pages import CachedPages
+from application.caching.reads import NoteReads
 from application.health import CheckHealth
 from application.importing.runs import RunImport
 from application.imports import (
@@ -84,6 +85,7 @@ class UseCases:
     # Reading, and keeping the house
     pages: CachedPages
     views: ViewCounter
+    note_reads: NoteReads
     sweep_view_batches: SweepViewBatches
     host_tokens: HostTokens
     site: SiteShape

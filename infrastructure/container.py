@@ -17,6 +17,7 @@ from application import administrators, auth, cache_control, health, imports, ou
 from application.caching.forgetting import Forgetting
 from application.caching.pages import CachedPages, CachedTotals
 from application.caching.reading import ReadThrough
+from application.caching.reads import NoteReads
 from application.caching.warming import WarmCache
 from application.importing import rows, runs
 from application.pages import Pages, SiteShape
@@ -264,6 +265,7 @@ class Container(containers.DeclarativeContainer):
         sweep_warmings=providers.Factory(warmings.SweepWarmings, begin=begin, clock=clock),
         pages=pages,
         views=views,
+        note_reads=providers.Factory(NoteReads, cache),
         sweep_view_batches=providers.Factory(SweepViewBatches, begin=begin, clock=clock),
         host_tokens=host_tokens,
         site=site,

@@ -47,7 +47,8 @@ class Entry(NamedTuple):
         if present is None or not packed.startswith(joined := b"".join(present)):
             return None
         start = len(joined)
-        return cls(present, *_HEAD.unpack_from(packed, start), packed[start + _HEAD.size :])
+        expires_at, took_s = _HEAD.unpack_from(packed, start)
+        return cls(present, expires_at, took_s, packed[start + _HEAD.size :])
 
 
 def _all_of(tokens: tuple[bytes | None, ...]) -> tuple[bytes, ...] | None:
@@ -131,8 +132,9 @@ class ReadThrough:
     async def _waited_for(self, loading: "asyncio.Task[bytes]") -> bytes:
         """Whoever gives up leaves the load to those who wait for it too; what nobody waits for any more is ended."""
         self._waiting[loading] += 1
+        patience = asyncio.timeout(self.patience_s)
         try:
-            async with asyncio.timeout(self.patience_s) as patience:
+            async with patience:
                 return await asyncio.shield(loading)
         except TimeoutError as error:
             if patience.expired():

@@ -39,6 +39,10 @@ class Address:
             return () if self.key is None else self.key.tags
         return (*self.key.tags, *self.requires.tags) if self.key else ()
 
+    @property
+    def name(self) -> str:
+        return self.route if self.key is None else self.key.text
+
     async def read(self, pages: CachedPages, site: Page) -> tuple[Page | ListPage, bool]:
         """The page, and whether it was kept. Raises PostNotFound, UserNotFound."""
         if self.key is None:

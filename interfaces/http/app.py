@@ -3,14 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from application.periodic import Periodic
 from application.use_cases import UseCases
-from application.views import flush_views
 from domain.ids import PostId
 from interfaces.http import (
     auth,
@@ -26,8 +23,9 @@ from interfaces.http import (
     settings,
     users,
 )
-from interfaces.http.background import background
-from interfaces.http.hot import HotOptions, HotReads
+from interfaces.http.background import background, periodics
+from interfaces.http.hot import HotReads
+from interfaces.http.local_pages import LocalPages
 from interfaces.http.middleware import RequestFrame
 from interfaces.http.openapi import DESCRIPTION, TAGS, document
 from interfaces.http.streams import OpenStreams, stopped_by_signals
@@ -51,13 +49,11 @@ class HttpOptions:
     l1_ttl_s: float = 10.0
     count_views: bool = True
     views_flush_s: float = 0.5
-    relay_every_s: float = 0.5
 
 
-def hot(app: FastAPI, options: HttpOptions) -> HotReads:
+def hot(app: FastAPI) -> HotReads:
     """The application with public pages answered before its router."""
-    kept = HotOptions(options.l1_max_bytes, options.l1_ttl_s)
-    return HotReads(app, kept)
+    return HotReads(app)
 
 
 def _uncounted(_: PostId) -> None:
@@ -74,12 +70,11 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
             app.state.site = settings.site_page(use_cases.site)
             app.state.streams = OpenStreams(options.event_streams_max)
             app.state.count_view = use_cases.views.count if options.count_views else _uncounted
-            periodics = (
-                Periodic("relay_outbox", options.relay_every_s, use_cases.relay_outbox.step),
-                Periodic("flush_views", options.views_flush_s, partial(flush_views, use_cases.views)),
+            app.state.local_pages = LocalPages(
+                use_cases.host_tokens, max_bytes=options.l1_max_bytes, ttl_s=options.l1_ttl_s
             )
             with stopped_by_signals(app.state.streams.stop):
-                async with background(periodics):
+                async with background(periodics(use_cases, app.state.local_pages, flush_s=options.views_flush_s)):
                     yield
             await use_cases.views.drain(within_s=VIEWS_DRAIN_S)
 

@@ -3,10 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
+from application.outbox import relaying
 from application.periodic import Periodic
+from application.use_cases import UseCases
+from application.views import flush_views
+from interfaces.http.local_pages import LocalPages
 
 STOPPED_WITHIN_S = 5.0
+NOTE_READS_EVERY_S = 10.0
+NOTED_READS = 500
+
+
+def periodics(use_cases: UseCases, local: LocalPages, *, flush_s: float) -> tuple[Periodic, ...]:
+    """Of every API process."""
+
+    async def note_reads() -> bool:
+        await use_cases.note_reads(local.take_reads(NOTED_READS))
+        return False
+
+    return (
+        relaying(use_cases.relay_outbox),
+        Periodic("flush_views", flush_s, partial(flush_views, use_cases.views)),
+        Periodic("note_reads", NOTE_READS_EVERY_S, note_reads),
+    )
 
 
 @asynccontextmanager

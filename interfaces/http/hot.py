@@ -1,14 +1,10 @@
 """Hot reads: public pages, answered before the router by the same bytes.
 
-Pure ASGI, outermost, for GET and HEAD without credentials. L1 holds ready answers by raw URL, each stamped with its
-tags' tokens in the memory that all processes of this host share (HostTokens): it is true for as long as they are
-unchanged. What is not there is read through the shared cache, and whatever is unusual goes on to the router.
+Pure ASGI, outermost, for GET and HEAD without credentials. What L1 does not have is read through the shared cache, and
+whatever is unusual goes on to the router.
 """
 
-import random
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
@@ -18,94 +14,16 @@ from starlette.types import Receive, Scope, Send
 
 from application.caching.pages import CachedPages
 from application.pages import ListPage
-from application.ports.cache import HostTokens
 from application.use_cases import UseCases
 from domain.ids import PostId
 from interfaces.http.addresses import URL_MAX, Address, address_of
+from interfaces.http.local_pages import LocalPages
 from interfaces.http.middleware import NOSNIFF, REFUSED, is_sane_id, next_request_id, note
 from interfaces.http.problems import REQUEST_ID
 from interfaces.http.queries import links
 from interfaces.http.representations import PUBLIC, Representations, unchanged
 
-ENTRY_BYTES = 3000
-"""What an entry of L1 takes beside its bodies."""
-
 NO_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
-
-Stamp = tuple[tuple[int, int], ...]
-
-
-class Kept:
-    """An entry of L1: `expires_at` by `time.monotonic()`."""
-
-    __slots__ = ("epoch", "expires_at", "representations", "size", "stamp")
-
-    def __init__(self, representations: Representations, stamp: Stamp, epoch: int, expires_at: float) -> None:
-        self.representations = representations
-        self.stamp = stamp
-        self.epoch = epoch
-        self.expires_at = expires_at
-        self.size = 0
-
-
-class LocalPages:
-    """L1: ready answers by URL, at most `max_bytes` of them; those kept first go first. One kept for `ttl_s`, give or
-    take a tenth, is gone too."""
-
-    def __init__(self, host: HostTokens, *, max_bytes: int, ttl_s: float) -> None:
-        self._host = host
-        self._table = host.table
-        self._kept: dict[bytes, Kept] = {}
-        self._bytes = 0
-        self._max_bytes = max_bytes
-        self._ttl_s = ttl_s
-
-    def get(self, url: bytes) -> Representations | None:
-        kept = self._kept.get(url)
-        if kept is None:
-            return None
-        now = time.monotonic()
-        host = self._host
-        if now >= kept.expires_at or now >= host.trusted_until or kept.epoch != host.epoch:
-            return None
-        table = self._table
-        for slot, token in kept.stamp:
-            if table[slot] != token:
-                return None
-        return kept.representations
-
-    def stamp(self, tags: tuple[str, ...]) -> Stamp:
-        """To be taken before the page is read, wherever from."""
-        table = self._table
-        return tuple([(slot, table[slot]) for slot in self._host.slots(tags)])
-
-    @property
-    def epoch(self) -> int:
-        return self._host.epoch
-
-    def keep(self, url: bytes, representations: Representations, stamp: Stamp, epoch: int) -> None:
-        """Under the stamp and the epoch that were taken before the page was read."""
-        kept = Kept(representations, stamp, epoch, time.monotonic() + self._ttl_s * random.uniform(0.9, 1.1))  # noqa: S311
-        kept.size = ENTRY_BYTES + len(representations.plain.body) * (2 if representations.is_large else 1)
-        if kept.size > self._max_bytes:
-            return
-        if (old := self._kept.pop(url, None)) is not None:
-            self._bytes -= old.size
-        self._kept[url] = kept
-        self._bytes += kept.size
-        while self._bytes > self._max_bytes:
-            self._bytes -= self._kept.pop(next(iter(self._kept))).size
-
-    def stats(self) -> dict[str, int]:
-        return {"pages": len(self._kept), "bytes": self._bytes, "max_bytes": self._max_bytes}
-
-
-@dataclass(frozen=True, slots=True)
-class HotOptions:
-    """`l1_max_bytes` 0: none is kept in the process."""
-
-    l1_max_bytes: int = 64 * 1024 * 1024
-    l1_ttl_s: float = 10.0
 
 
 class _Asked(NamedTuple):
@@ -119,9 +37,8 @@ class _Asked(NamedTuple):
 class HotReads:
     """`app` answers all the rest. The use cases are its own, once its lifespan has opened them."""
 
-    def __init__(self, app: FastAPI, options: HotOptions) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self._options = options
         self._local: LocalPages | None = None
         self._pages: CachedPages
         self._count: Callable[[PostId], None]
@@ -151,13 +68,11 @@ class HotReads:
             await self.app(scope, receive, send)
 
     def _open(self) -> LocalPages:
-        use_cases: UseCases = self.app.state.use_cases
-        self._pages = use_cases.pages
-        self._count = self.app.state.count_view
-        options = self._options
-        self._local = LocalPages(use_cases.host_tokens, max_bytes=options.l1_max_bytes, ttl_s=options.l1_ttl_s)
-        self.app.state.local_pages = self._local
-        return self._local
+        state = self.app.state
+        use_cases: UseCases = state.use_cases
+        local: LocalPages = state.local_pages
+        self._pages, self._count, self._local = use_cases.pages, state.count_view, local
+        return local
 
     async def _answer(self, representations: Representations, asked: _Asked, method: str, send: Send) -> int:
         """Its status; 0 where the condition breaks the grammar, which is the router's to tell."""
@@ -198,7 +113,7 @@ class HotReads:
             return
         link = links(scope, page) if isinstance(page, ListPage) else None
         representations = Representations(page, PUBLIC, link)
-        local.keep(scope["raw_path"] + b"?" + scope["query_string"], representations, stamp, epoch)
+        local.keep(scope["raw_path"] + b"?" + scope["query_string"], address.name, representations, stamp, epoch)
         if was_kept:
             if not await self._answer(representations, asked, scope["method"], send):
                 await self.app(scope, receive, send)

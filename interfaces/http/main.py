@@ -42,4 +42,4 @@ def app_of(container: Container, settings: Settings) -> ASGIApp:
         views_flush_s=settings.views_flush_s,
     )
     app = create_app(lambda: running(container, listening=settings.hot), options)
-    return hot(app, options) if settings.hot else app
+    return hot(app) if settings.hot else app

@@ -16,6 +16,7 @@ from httpx import ASGITransport, AsyncClient, Response
 from application.outbox import START_IMPORT
 from application.use_cases import UseCases
 from application.users import Registration
+from application.warmings import WARM_CACHE
 from domain.actors import Role
 from domain.ids import ImportId
 from infrastructure.cache.host import LocalHostTokens
@@ -110,6 +111,9 @@ async def served(container: Container, options: HttpOptions) -> AsyncIterator[By
         use_cases: UseCases = app.state.use_cases
 
         async def run_import(topic: str, key: str) -> None:
+            if topic == WARM_CACHE:
+                await use_cases.run_warming()
+                return
             assert topic == START_IMPORT
             await use_cases.run_import(ImportId(UUID(key)))
 
@@ -117,7 +121,7 @@ async def served(container: Container, options: HttpOptions) -> AsyncIterator[By
         assert isinstance(queue, MemoryQueue)
         queue.on_wake(run_import)
         async with (
-            AsyncClient(transport=ASGITransport(hot(app, options)), base_url="http://byline.test") as http,
+            AsyncClient(transport=ASGITransport(hot(app)), base_url="http://byline.test") as http,
             AsyncClient(transport=ASGITransport(app), base_url="http://byline.test") as routed,
         ):
             yield Byline(app, http, routed, use_cases, container)

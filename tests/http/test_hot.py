@@ -4,11 +4,15 @@ import gzip
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.types import ASGIApp, Message, Scope
 
+from application.caching.keys import page_key, post_key, posts_key
+from application.pages import PostQuery
 from domain.actors import Role
+from domain.ids import PostId
 from interfaces.http.app import HttpOptions, hot
 from interfaces.http.hot import HotReads
 from interfaces.http.representations import GZIP_MIN_BYTES, accepts_gzip
@@ -64,7 +68,7 @@ async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> 
 
 @pytest.fixture
 def hot_app(byline: Byline) -> HotReads:
-    return hot(byline.app, HttpOptions())
+    return hot(byline.app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def strange_urls(place: Place) -> tuple[str, ...]:
 async def test_hot_and_routed_answers_are_the_same_bytes(start: StartByline) -> None:
     options = HttpOptions(count_views=False)  # which would differ from one read to the next
     byline = await start(options=options)
-    hot_app, place = hot(byline.app, options), await furnished(byline)
+    hot_app, place = hot(byline.app), await furnished(byline)
     statuses: set[int] = set()
     for url in (*place.urls, *strange_urls(place)):
         etags = {
@@ -262,20 +266,40 @@ async def test_reads_are_answered_from_memory_until_something_changes(
     assert counts == before
 
 
-async def test_without_room_nothing_is_kept_in_the_process(byline: Byline, place: Place) -> None:
-    small = hot(byline.app, HttpOptions(l1_max_bytes=0))
+async def test_without_room_nothing_is_kept_in_the_process(start: StartByline) -> None:
+    byline = await start(options=HttpOptions(l1_max_bytes=0))
+    place = await furnished(byline)
     for _ in range(3):
-        assert (await ask(small, place.urls[0])).status == 200
+        assert (await ask(hot(byline.app), place.urls[0])).status == 200
     assert byline.app.state.local_pages.stats() == {"pages": 0, "bytes": 0, "max_bytes": 0}
 
 
-async def test_what_is_kept_stays_within_its_bound(byline: Byline, place: Place) -> None:
+async def test_what_is_kept_stays_within_its_bound(start: StartByline) -> None:
     bound = 20_000
-    small = hot(byline.app, HttpOptions(l1_max_bytes=bound))
+    byline = await start(options=HttpOptions(l1_max_bytes=bound))
+    place, small = await furnished(byline), hot(byline.app)
     for url in place.urls * 2:
         assert (await ask(small, url)).status in (200, 404)
         assert byline.app.state.local_pages.stats()["bytes"] <= bound
     assert byline.app.state.local_pages.stats()["pages"] > 1
+
+
+async def test_what_is_read_is_told_for_the_next_warming(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    first, second = place.urls[0], "/v1/posts?page=2&page_size=1"
+    byline.app.state.local_pages.take_reads(1)
+    for url, times in ((first, 4), (second, 3), ("/v1/users", 1)):
+        for _ in range(times):
+            await ask(hot_app, url)
+    reads = byline.app.state.local_pages.take_reads(2)
+
+    assert list(reads.values()) == [4, 3]
+    await byline.use_cases.note_reads(reads)
+    most_read = await byline.container.cache().most_read(2)
+    assert [page_key(text) for text in most_read] == [
+        post_key(PostId(UUID(first.rpartition("/")[2]))),
+        posts_key(PostQuery(page=2, page_size=1)),
+    ]
+    assert byline.app.state.local_pages.take_reads(10) == {}
 
 
 async def test_every_get_of_a_post_counts_a_view_hot_or_not(byline: Byline, hot_app: HotReads, place: Place) -> None:
