@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -54,7 +55,7 @@ def is_away_at_once(cache: RedisCache) -> bool:
     """Whether it raises before it waits for anything."""
     call = cache.look("post/1", TAGS)
     try:
-        call.send(None)
+        call.send(None).cancel()
     except Unavailable:
         return True
     finally:
@@ -150,6 +151,17 @@ async def test_whoever_gives_up_forgetting_leaves_it_to_be_done(
     assert not set(old) & set(look.tokens)
 
 
+async def test_whoever_gives_up_forgetting_disturbs_nobody(another: RedisCache) -> None:
+    old = await another.tokens(TAGS)
+    forgetting = asyncio.create_task(another.forget(TAGS))
+    looking = asyncio.create_task(another.look("post/1", TAGS))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    forgetting.cancel()
+    await looking
+    assert not set(old) & set((await another.look("post/1", TAGS)).tokens)
+
+
 async def test_more_than_can_be_remembered_is_forgotten_as_all(cache: RedisCache, pipe: Pipe) -> None:
     old = await once_there(lambda: cache.tokens(TAGS))
     await pipe.cut()
@@ -206,34 +218,65 @@ async def test_a_replica_and_a_server_that_is_loading_are_no_cache(
     await once_there(lambda: cache.tokens(TAGS))
 
 
-async def test_where_memory_is_full_tags_are_still_forgotten(redis_url: str, redis: Redis, another: RedisCache) -> None:
-    """As by a user who may not SET: a full server refuses just as it does."""
+@dataclass(frozen=True)
+class Limited:
+    """A cache whose user may do everything at first. What is forbidden is refused as by a server that is full, or a
+    replica."""
+
+    redis: Redis
+    user: str
+    cache: RedisCache
+
+    async def change(self, *commands: str) -> None:
+        await self.redis.acl_setuser(self.user, enabled=True, commands=commands)
+
+
+@pytest.fixture
+async def limited(redis_url: str, redis: Redis) -> AsyncIterator[Limited]:
     user, password = f"byline-{secrets.token_hex(4)}", secrets.token_hex(8)
     await redis.acl_setuser(
-        user,
-        enabled=True,
-        passwords=[f"+{password}"],
-        keys=["*"],
-        channels=["*"],
-        categories=["+@all"],
-        commands=["-set"],
+        user, enabled=True, passwords=[f"+{password}"], keys=["*"], channels=["*"], categories=["+@all"]
     )
     parts = urlsplit(redis_url)
     address = parts.netloc.rpartition("@")[2]
-    limited = RedisCache(
-        urlunsplit(parts._replace(netloc=f"{user}:{password}@{address}")), host_id="here", deadline_s=5.0
-    )
-    try:
-        await limited.open()
-        old = await another.tokens(TAGS)
-        assert (await limited.look("post/1", TAGS)).tokens == old
-        await limited.forget(TAGS)
-        assert (await another.look("post/1", TAGS)).tokens == (None, None)
-        with pytest.raises(Unavailable):
-            await limited.tokens(TAGS)
-    finally:
-        await limited.close()
-        await redis.acl_deluser(user)
+    url = urlunsplit(parts._replace(netloc=f"{user}:{password}@{address}"))
+    cache = RedisCache(url, host_id="here", deadline_s=5.0)
+    await cache.open()
+    yield Limited(redis, user, cache)
+    await cache.close()
+    await redis.acl_deluser(user)
+
+
+async def test_where_memory_is_full_tags_are_still_forgotten(limited: Limited, another: RedisCache) -> None:
+    old = await limited.cache.tokens(TAGS)
+    await limited.change("-set")
+    assert (await limited.cache.look("post/1", TAGS)).tokens == old
+    await limited.cache.forget(TAGS)
+    assert (await another.look("post/1", TAGS)).tokens == (None, None)
+    with pytest.raises(Unavailable):
+        await limited.cache.tokens(TAGS)
+
+
+async def test_whoever_is_refused_to_forget_reads_nothing_until_it_is_done(limited: Limited) -> None:
+    old = await limited.cache.tokens(TAGS)
+    await limited.change("-set", "-unlink")
+    with pytest.raises(Unavailable):
+        await limited.cache.forget(TAGS)
+    assert is_away_at_once(limited.cache)
+    await limited.change("+set", "+unlink")
+    look = await once_there(lambda: limited.cache.look("post/1", TAGS))
+    assert not set(old) & set(look.tokens)
+
+
+async def test_a_key_of_another_kind_is_a_cache_that_is_away(cache: RedisCache, redis: Redis) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    (name,) = await redis.keys("*:t:post:1")
+    await redis.delete(name)
+    await redis.zadd(name, {"member": 1})
+    with pytest.raises(Unavailable):
+        await cache.tokens(TAGS)
+    await cache.forget(TAGS)
+    assert None not in await cache.tokens(TAGS)
 
 
 async def test_a_wrong_password_is_a_cache_that_is_away(redis_url: str) -> None:

@@ -157,9 +157,10 @@ async def test_a_dead_wire_takes_no_more(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+nobody asked\r\n"])
-async def test_what_is_no_reply_ends_the_wire(ends: Ends, said: bytes) -> None:
+async def test_what_is_no_reply_ends_the_wire(ends: Ends, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
     ends.server.write(said)
     await until(lambda: ends.wire.is_dead)
+    assert not caplog.records
 
 
 async def test_a_connection_that_ends_is_told_to_all_who_wait(ends: Ends) -> None:
