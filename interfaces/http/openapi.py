@@ -39,6 +39,7 @@ TAGS = [
     {"name": "Users", "description": "Who writes and who runs the place, each with a profile."},
     {"name": "Signing in", "description": "Access tokens, and refresh tokens for one use each."},
     {"name": "Imports", "description": "Whole archives in one file, for operators."},
+    {"name": "Cache", "description": "Its figures, warming it, and having it forget, for operators."},
     {"name": "Settings", "description": "What the site is called, and whether one may register."},
     {"name": "Health", "description": "For whoever watches over the service."},
 ]

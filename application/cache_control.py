@@ -1,0 +1,101 @@
+"""What operators may know of the cache, and have forgotten: for what was changed behind the service's back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from application.caching.reading import Counts, ReadThrough
+from application.caching.tags import (
+    ALL,
+    POSTS,
+    TOTALS,
+    by_author_tag,
+    of_user_change,
+    post_tag,
+    slug_tag,
+    tagged_tag,
+)
+from application.ports.cache import SharedCache
+from application.ports.work import BeginWork, UnitOfWork
+from domain.actors import Actor
+from domain.errors import PostNotFound
+from domain.ids import PostId, UserId
+from domain.posts import Post, Slug
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFigures:
+    """`shared` is of the cache that all processes share; `reads` are those of this process."""
+
+    shared: Mapping[str, int | float | str]
+    reads: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """Raises NotAllowed."""
+
+    cache: SharedCache
+    read: ReadThrough
+
+    async def __call__(self, *, actor: Actor) -> CacheFigures:
+        actor.require_operator()
+        return CacheFigures(await self.cache.stats(), replace(self.read.counts))
+
+
+def post_ref(text: str) -> PostId | Slug:
+    """An id where it is a UUID, else a slug. Raises InvalidValue."""
+    try:
+        return PostId(UUID(text))
+    except ValueError:
+        return Slug(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgettable:
+    """Nothing named: all pages."""
+
+    posts: tuple[PostId | Slug, ...] = ()
+    users: tuple[UserId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPages:
+    """Every page that shows one of these posts or users, by its own or on a list, is loaded anew when it is next asked
+    for. What is named need not be there any more. Raises NotAllowed."""
+
+    begin: BeginWork
+
+    async def __call__(self, named: Forgettable, *, actor: Actor) -> list[str]:
+        """The tags that were forgotten, in order."""
+        actor.require_operator()
+        async with self.begin() as work:
+            tags = {tag for ref in named.posts for tag in await _of_post(ref, work)}
+            for user_id in named.users:
+                tags |= {*of_user_change(user_id), by_author_tag(user_id)}
+            if not named.posts and not named.users:
+                tags = {ALL}
+            work.forget(tags)
+            await work.commit()
+        return sorted(tags)
+
+
+async def _of_post(ref: PostId | Slug, work: UnitOfWork) -> frozenset[str]:
+    """Its own pages, and the lists that it may be on."""
+    own = slug_tag(ref.value) if isinstance(ref, Slug) else post_tag(ref)
+    post = await _find(ref, work)
+    if post is None:
+        return frozenset((own, POSTS, TOTALS))
+    tagged = map(tagged_tag, post.writing.tags)
+    pages = (own, post_tag(post.id), slug_tag(post.slug.value))
+    return frozenset((*pages, by_author_tag(post.author_id), *tagged, POSTS, TOTALS))
+
+
+async def _find(ref: PostId | Slug, work: UnitOfWork) -> Post | None:
+    if isinstance(ref, Slug):
+        found = (await work.posts.stored_by_slug([ref.value])).get(ref.value)
+        return None if found is None else await _find(found.id, work)
+    try:
+        return await work.posts.get(ref)
+    except PostNotFound:
+        return None
