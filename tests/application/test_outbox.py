@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from application.outbox import Deliver, RelayOutbox
+from application.outbox import Deliver, RelayOutbox, relaying
 from application.ports.work import Message
 from domain.errors import Unavailable
 from infrastructure.memory.store import MemoryStore
 from tests.builders import NOON, FixedClock, a_message
+from tests.caching.recording import Recording
+from tests.imports.faults import Disturbed
 
 RETRY_AFTER = timedelta(seconds=2)
 
@@ -173,3 +175,54 @@ async def test_a_relay_that_dies_between_delivery_and_done_leaves_a_repeat(
     clock.advance(RETRY_AFTER)
     assert await a_relay(store, clock, {message.topic: inbox})() == (1, [])
     assert inbox.attempts == [2]
+
+
+async def test_a_step_tells_whether_there_may_be_more_and_logs_what_failed_in_one_line(
+    store: MemoryStore, clock: FixedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await post(store, *(a_message("good") for _ in range(3)), a_message("bad"), a_message("bad"))
+    relay = a_relay(store, clock, {"good": Inbox(), "bad": Inbox(refusing=2)}, batch=3)
+
+    assert [await relay.step() for _ in range(3)] == [True, False, False]
+    (logged,) = caplog.records
+    assert (logged.message, logged.__dict__["messages"], logged.__dict__["reason"]) == (
+        "messages_put_off",
+        2,
+        "refused",
+    )
+
+
+async def test_what_a_dead_process_left_is_delivered_within_two_seconds_of_its_commit() -> None:
+    recording = Recording()
+    store = MemoryStore(recording.forgetting)
+    message = recording.forgetting.message(["users"])
+    await post(store, message)
+    relay = RelayOutbox(store.begin, recording.clock, {}, recording.forgetting)
+    every_s = relaying(relay).every_s
+
+    recording.clock.advance(message.created_at - NOON + timedelta(seconds=every_s))
+    assert recording.clock.at <= NOON + timedelta(seconds=2)
+    assert await relay() == (1, [])
+    assert recording.cache.forgotten == [{"users"}]
+    assert relay.retry_after + timedelta(seconds=every_s) <= timedelta(seconds=2)
+
+
+async def test_a_relay_that_cannot_delete_what_is_done_deletes_it_the_next_time() -> None:
+    recording = Recording()
+    store = MemoryStore(recording.forgetting)
+    async with store.begin() as work:
+        work.forget(["users"])
+        await work.commit()
+    failing = Disturbed(store.begin).before("commit", _fail)
+    relay = RelayOutbox(failing, recording.clock, {}, recording.forgetting)
+
+    with pytest.raises(ConnectionError):
+        await relay()
+    assert len(store.tables.outbox.rows) == 1
+    await relay()
+    assert store.tables.outbox.rows == {}
+    assert recording.cache.forgotten == [{"users"}]
+
+
+async def _fail() -> None:
+    raise ConnectionError

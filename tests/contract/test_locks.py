@@ -9,8 +9,8 @@ import pytest
 from application.ports.work import UnitOfWork
 from domain.errors import Busy, StaleVersion
 from domain.users import User
-from tests.builders import a_job, a_post, a_profile, a_session, a_user
-from tests.contract.adapters import Adapters
+from tests.builders import a_job, a_post, a_profile, a_session, a_user, imported
+from tests.contract.adapters import Adapters, packed
 
 Lock = Callable[[UnitOfWork], Awaitable[object]]
 
@@ -157,3 +157,53 @@ async def test_two_who_wait_for_each_other_do_not_wait_for_ever(adapters: Adapte
     async with adapters.begin() as work:
         await work.users.lock(one.id)
         await work.users.lock(other.id)
+
+
+async def test_whether_an_author_has_posts_for_good_is_told_after_whoever_is_adding_one(adapters: Adapters) -> None:
+    user = a_user()
+    await adapters.keep(user)
+
+    async def ask() -> bool:
+        async with adapters.begin() as work:
+            return await work.posts.exist_by_author(user.id, for_good=True)
+
+    async with adapters.begin() as work:
+        await work.posts.add(a_post(author=user.id))
+        asking = asyncio.create_task(ask())
+        for _ in range(5):
+            await work.posts.slugs_taken(["any"])
+        assert not asking.done()
+        async with adapters.begin() as other:
+            assert not await other.posts.exist_by_author(user.id)
+        await work.commit()
+    assert await asking
+
+
+@pytest.mark.parametrize("is_imported", [False, True])
+async def test_an_author_without_posts_for_good_is_given_none_until_the_end(
+    adapters: Adapters, is_imported: bool
+) -> None:
+    user = a_user()
+    await adapters.keep(user)
+    order: list[str] = []
+
+    async def write() -> None:
+        post = a_post(author=user.id)
+        async with adapters.begin() as work:
+            if is_imported:
+                await work.posts.add_many(packed([imported(post)]))
+            else:
+                await work.posts.add(post)
+            order.append("written")
+            await work.commit()
+
+    async with adapters.begin() as work:
+        await work.users.lock(user.id)
+        assert not await work.posts.exist_by_author(user.id, for_good=True)
+        writing = asyncio.create_task(write())
+        for _ in range(5):
+            await work.posts.slugs_taken(["any"])
+        order.append("ended")
+        await work.commit()
+    await writing
+    assert order == ["ended", "written"]
