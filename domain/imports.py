@@ -95,11 +95,9 @@ CLAIMED = frozenset({ImportState.RUNNING, ImportState.CANCELLING})
 
 ALONE_MAX = 3
 """So many workers may die in the attempt at a row that is alone in its chunk; then it is quarantined."""
-DEATHS_MAX = 8
-"""Of workers in the attempt at a chunk of one row: not even passing it over helps, so the job fails."""
-EARLY_DEATHS_MAX = 100
-"""Of workers, one after the other, before any attempt: the place cannot even be read, so the job fails. Kills from
-outside come to so many only where nobody lives long enough to do anything at all."""
+DEATHS_MAX = 100
+"""Of workers, one after the other, in one place: where not even passing the row over helps, or it cannot be read, the
+job fails. So many, as kills from outside shall not fail it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ class Caution:
 
     @property
     def is_hopeless(self) -> bool:
-        return self.deaths >= DEATHS_MAX or self.early_deaths >= EARLY_DEATHS_MAX
+        return max(self.deaths, self.early_deaths) >= DEATHS_MAX
 
 
 @dataclass(frozen=True, slots=True)

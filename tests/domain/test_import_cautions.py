@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.imports import ALONE_MAX, DEATHS_MAX, EARLY_DEATHS_MAX, Caution
+from domain.imports import ALONE_MAX, DEATHS_MAX, Caution
 
 
 def died(caution: Caution, chunk_rows: int = 2_000) -> Caution:
@@ -38,7 +38,7 @@ def test_deaths_in_the_attempt_are_counted_from_where_the_row_was_alone() -> Non
 
 @pytest.mark.parametrize("caution", [Caution(500, 1_000), Caution(1, 2), Caution(1, 1, ALONE_MAX - 1)])
 def test_a_death_before_the_attempt_blames_no_row(caution: Caution) -> None:
-    for early_deaths in range(1, EARLY_DEATHS_MAX + 1):
+    for early_deaths in range(1, DEATHS_MAX + 1):
         assert not caution.is_hopeless
         blamed = caution
         caution = caution.after_death(2_000)

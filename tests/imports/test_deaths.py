@@ -11,7 +11,7 @@ import pytest
 
 from application.importing.runs import RunImport
 from application.ports.formats import PostRow, RowProblem, RowSkip
-from domain.imports import DEATHS_MAX, EARLY_DEATHS_MAX, Caution, ImportJob, ImportState, OnConflict, RowError, Tally
+from domain.imports import DEATHS_MAX, Caution, ImportJob, ImportState, OnConflict, RowError, Tally
 from tests.imports.faults import Crash, Disturbed
 from tests.imports.places import LEASE, Place
 from tests.imports.readings import Given, Parsed
@@ -115,7 +115,7 @@ async def test_a_place_that_kills_whoever_reads_it_fails_the_job_and_all_before_
     await deaths_of(place, replace(place.run_import(chunk_rows=CHUNK_ROWS), formats=formats), job)
     failed = await place.job(job.id)
     assert (failed.state, failed.tally, failed.lease_until) == (ImportState.FAILED, Tally(created=12), None)
-    assert failed.error == f"Workers died {EARLY_DEATHS_MAX} times in line 13; see the worker's log."
+    assert failed.error == f"Workers died {DEATHS_MAX} times in line 13; see the worker's log."
 
     await place.change(job.id, lambda job: job.resumed())
     formats = Given(formats.rows)
@@ -126,7 +126,7 @@ async def test_a_row_that_even_when_passed_over_kills_its_worker_fails_the_job(p
     """Whoever tells of it dies too."""
     job = await place.upload(file(13))
     begin = Deadly(place, Crash()).before("add_errors", _die)
-    for number in range(2, 9):
+    for number in range(2, DEATHS_MAX + 1):
         begin.before("add_errors", _die, number=number)
     await deaths_of(place, place.run_import(begin=begin, chunk_rows=CHUNK_ROWS), job)
     failed = await place.job(job.id)
