@@ -1,5 +1,5 @@
-"""Drafts and private data are in no public page, whoever read it before, whatever became of it since; and what strangers
-are shown hot is what the router shows them."""
+"""Drafts and private data are in no public page, whoever read it before, whatever became of it since; and what
+strangers are shown hot is what the router shows them."""
 
 import json
 from collections.abc import AsyncIterator
