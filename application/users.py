@@ -107,7 +107,7 @@ class ChangeUser:
             if user == replace(before, updated_at=user.updated_at):
                 return before
             saved = await work.users.save(user)
-            work.forget(await _shown_of(before, saved, work))
+            work.forget(await _stale_by(before, saved, work))
             if passwords is not None or user.role != before.role or not user.is_active:
                 await work.sessions.revoke_of(user_id, at=now)
             await work.commit()
@@ -168,8 +168,9 @@ def _shown(user: User, actor: Actor) -> User:
     return user
 
 
-async def _shown_of(before: User, after: User, work: UnitOfWork) -> Iterable[str]:
-    """What is to be forgotten of a change: an author's posts show their name."""
+async def _stale_by(before: User, after: User, work: UnitOfWork) -> Iterable[str]:
+    """The tags that the change makes stale: every post shows its author's names. One that is published at the same
+    moment would show the old ones for good, if it were not waited for."""
     is_renamed = (before.username, before.profile.display_name) != (after.username, after.profile.display_name)
     if is_renamed and await work.posts.exist_by_author(after.id, for_good=True):
         return (ALL,)
