@@ -3,18 +3,18 @@
 Only what strangers see is cached, so that drafts concern no page. A tag is forgotten after the commit and before the
 answer (`work.forget`). Tags of a page are functions of its key: they must be known before it is loaded.
 
-| page                 | shows                                         | tags (and ALL)         | forgotten by               |
-|----------------------|-----------------------------------------------|------------------------|----------------------------|
-| post by id, by slug  | the post, its author's names                  | post, or slug          | of_post_change; ALL        |
-| posts                | those that are published, their authors' names| posts                  | of_post_change; ALL        |
-| posts with a tag     | as above                                      | posts:tagged           | of_post_change; ALL        |
-| posts of an author   | as above, with a tag or without               | posts:by, user         | of_post_change; ALL        |
-| user                 | the user, and the version                     | user                   | of_user_change             |
-| user with posts      | also the newest posts, with names             | user, posts:by         | both                       |
-| users                | those that are active                         | users                  | of_user_change             |
-| users with posts     | also their newest posts                       | users, posts           | both                       |
-| total of posts       | how many a list has                           | totals                 | of_post_change; ALL        |
-| total of users       | how many a list has                           | users                  | of_user_change             |
+| page                | shows                                | tags (and ALL) | forgotten by        |
+| ------------------- | ------------------------------------ | -------------- | ------------------- |
+| post by id, by slug | the post, its author's names         | post, or slug  | of_post_change, ALL |
+| posts               | published ones, their authors' names | posts          | of_post_change, ALL |
+| posts with a tag    | the same                             | posts:tagged   | of_post_change, ALL |
+| posts of an author  | the same, with a tag or without      | posts:by, user | of_post_change, ALL |
+| user                | the user, and their version          | user           | of_user_change      |
+| user with posts     | also their newest posts              | user, posts:by | both                |
+| users               | active ones                          | users          | of_user_change      |
+| users with posts    | also their newest posts              | users, posts   | both                |
+| total of posts      | how many a list has                  | totals         | of_post_change, ALL |
+| total of users      | how many a list has                  | users          | of_user_change      |
 
 ALL is forgotten where an author's username or display name changes that may have posts, and where a user is deleted
 with posts. Whatever saves a user forgets `of_user_change`, a sign-in that renews a password's hash too: it raises the
