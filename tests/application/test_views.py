@@ -155,7 +155,13 @@ async def test_flushes_at_once_are_made_one_after_the_other(
             with suppress(Unavailable):
                 await counter.flush()
 
-    await asyncio.gather(*(read_and_flush() for _ in range(5)))
+    line.open.clear()
+    reading = asyncio.gather(*(read_and_flush() for _ in range(5)))
+    await asyncio.wait_for(line.has_begun.wait(), 10)
+    await asyncio.sleep(0)
+    assert line.begun == 1
+    line.open.set()
+    await reading
     assert await counter.drain(within_s=10)
     assert views(store, posts[0]) == [50]
 
