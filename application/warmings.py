@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from application.caching.warming import WarmCache
 from application.ports.services import Clock, Ids, JobQueue
-from application.ports.work import BeginWork
+from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Actor
 from domain.ids import WarmingId
 from domain.warmings import Warming, WarmingReason, WarmingReport
@@ -34,22 +34,26 @@ class RequestWarming:
     async def because(self, reason: WarmingReason) -> Warming:
         async with self.begin() as work:
             await work.warmings.queue_up()
-            warming = await work.warmings.find_queued()
-            if warming is None:
-                warming = Warming(WarmingId(self.ids.next()), reason, self.clock.now())
-                await work.warmings.add(warming)
-            key = str(warming.id)
-            work.after_commit(lambda: self.queue.wake(WARM_CACHE, key))
-            await work.commit()
-        return warming
+            return await self._queued(work, reason)
 
     async def unless_within(self, every: timedelta) -> Warming | None:
         """By the schedule, however many workers keep to it: none where one was asked for less than `every` ago."""
         async with self.begin() as work:
+            await work.warmings.queue_up()
             newest = await work.warmings.newest(1)
-        if newest and newest[0].requested_at + every > self.clock.now():
-            return None
-        return await self.because(WarmingReason.SCHEDULE)
+            if newest and newest[0].requested_at + every > self.clock.now():
+                return None
+            return await self._queued(work, WarmingReason.SCHEDULE)
+
+    async def _queued(self, work: UnitOfWork, reason: WarmingReason) -> Warming:
+        warming = await work.warmings.find_queued()
+        if warming is None:
+            warming = Warming(WarmingId(self.ids.next()), reason, self.clock.now())
+            await work.warmings.add(warming)
+        key = str(warming.id)
+        work.after_commit(lambda: self.queue.wake(WARM_CACHE, key))
+        await work.commit()
+        return warming
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import structlog
 import uvloop
 
 from application.outbox import START_IMPORT
+from application.warmings import WARM_CACHE
 from infrastructure.container import Container, running
 from infrastructure.interpreter import collect_garbage_seldom, switch_threads_often
 from infrastructure.logging import configure_logging
@@ -18,6 +19,7 @@ from infrastructure.settings import BadSettings, Settings, load_settings
 from workers.runner import ImportRunner
 from workers.schedule import schedule
 from workers.tasks import listen
+from workers.warmer import Warmer
 
 log = structlog.get_logger(__name__)
 
@@ -27,17 +29,21 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
     async with running(Container(settings=settings)) as byline:
         collect_garbage_seldom()
         switch_threads_often()
-        runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once)
+        warmer = Warmer(byline.request_warming, byline.run_warming, every_s=settings.warm_every_s)
+        runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once, on_finished=warmer.imported)
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)
-        periodics = schedule(byline.relay_outbox, dispatch, byline.sweep_sessions, byline.sweep_uploads)
+        periodics = schedule(
+            byline.relay_outbox, dispatch, byline.sweep_sessions, byline.sweep_uploads, byline.sweep_warmings
+        )
         async with asyncio.TaskGroup() as group:
             for periodic in periodics:
                 group.create_task(periodic.repeat(stop), name=periodic.name)
+            group.create_task(warmer.repeat(stop), name="warm_cache")
             if settings.redis_url is not None:
                 # A Redis that hangs is left like one that is gone.
                 redis = partial(connect, settings.redis_url, socket_timeout=5.0, socket_connect_timeout=1.0)
-                wakes = {START_IMPORT: runner.wake}
+                wakes = {START_IMPORT: runner.wake, WARM_CACHE: warmer.wake}
                 group.create_task(listen(redis, wakes, task=TASK, stop=stop), name="listen")
             log.info("worker_ready", imports_at_once=settings.imports_at_once, redis=settings.redis_url is not None)
             try:

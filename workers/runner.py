@@ -1,6 +1,7 @@
 """The imports that this worker runs. Wake-ups only name them: whether one may be run is decided by its claim."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -8,14 +9,21 @@ import structlog
 from application.importing.runs import RunImport
 from domain.errors import Busy, ImportNotFound, LeaseLost, Unavailable, WrongState
 from domain.ids import ImportId
+from domain.imports import ImportJob
 
 log = structlog.get_logger(__name__)
 
 
 class ImportRunner:
-    """A `JobQueue` of this process: at most `at_once` imports run at a time, and the others wait for their turn."""
+    """A `JobQueue` of this process: at most `at_once` imports run at a time, and the others wait for their turn.
 
-    def __init__(self, run_import: RunImport, *, at_once: int) -> None:
+    `on_finished` is told of each that has.
+    """
+
+    def __init__(
+        self, run_import: RunImport, *, at_once: int, on_finished: Callable[[ImportJob], None] = lambda _: None
+    ) -> None:
+        self._on_finished = on_finished
         self._run_import = run_import
         self._at_once = at_once
         self._waiting: dict[ImportId, None] = {}
@@ -82,3 +90,5 @@ class ImportRunner:
                 bytes_done=job.bytes_done,
                 error=job.error,
             )
+            if job.is_finished:
+                self._on_finished(job)

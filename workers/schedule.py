@@ -7,12 +7,17 @@ from application.imports import DispatchImports
 from application.outbox import RelayOutbox, relaying
 from application.periodic import Periodic
 from application.uploads import SweepUploads
+from application.warmings import SweepWarmings
 
 log = structlog.get_logger(__name__)
 
 
 def schedule(
-    relay: RelayOutbox, dispatch: DispatchImports, sessions: SweepSessions, uploads: SweepUploads
+    relay: RelayOutbox,
+    dispatch: DispatchImports,
+    sessions: SweepSessions,
+    uploads: SweepUploads,
+    warmings: SweepWarmings,
 ) -> tuple[Periodic, ...]:
     async def dispatch_imports() -> bool:
         await dispatch()
@@ -30,9 +35,14 @@ def schedule(
             log.info("uploads_swept", files=swept)
         return False
 
+    async def sweep_warmings() -> bool:
+        await warmings()
+        return False
+
     return (
         relaying(relay),
         Periodic("dispatch_imports", 2.0, dispatch_imports),
         Periodic("sweep_sessions", 3600.0, sweep_sessions),
         Periodic("sweep_uploads", 3600.0, sweep_uploads),
+        Periodic("sweep_warmings", 3600.0, sweep_warmings),
     )

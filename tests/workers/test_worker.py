@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks.make_archive import Plan
 from domain.imports import ImportJob, ImportState, Tally
+from domain.warmings import Ending, WarmingState
 from infrastructure.queue.arq import ArqQueue
-from tests.workers.processes import AUTHORS, Archive, Service, service
+from tests.workers.processes import AUTHORS, BOUND_S, POLL_S, Archive, Service, service
 from tests.workers.wire import Wire, wire_to
 
 pytestmark = pytest.mark.e2e
@@ -107,6 +108,30 @@ async def test_a_worker_needs_no_redis_at_all(database_url: str, tmp_path: Path)
     async with service(database_url, None, tmp_path) as office, office.worker():
         job = await office.start_import(SMALL.file)
         await assert_right(office, job, SMALL)
+
+
+async def test_the_cache_is_warmed_after_the_start_after_an_import_and_when_asked_for(office: Service) -> None:
+    async def done(*reasons: str) -> None:
+        async with asyncio.timeout(BOUND_S):
+            while True:
+                found = await office.byline.list_warmings(10, actor=office.actor)
+                if [warming.reason for warming in found if warming.state is WarmingState.DONE] == [*reasons]:
+                    return
+                await asyncio.sleep(POLL_S)
+
+    async with office.worker() as worker:
+        await done("start")
+        await office.start_import(SMALL.file)
+        await done("import", "start")
+        asked = await office.byline.request_warming(actor=office.actor)
+        await done("request", "import", "start")
+        report = (await office.byline.show_warming(asked.id, actor=office.actor)).report
+        assert report is not None
+        # The posts of the archive were warmed after their import.
+        assert (report.loaded, report.ended) == (0, Ending.DONE)
+        assert report.already_there > 20
+        assert (await worker.event("cache_warmed"))["reason"] == "start"
+        assert await worker.end(signal.SIGTERM) == 0
 
 
 async def test_a_worker_without_a_database_says_what_to_set(tmp_path: Path) -> None:
