@@ -79,6 +79,9 @@ class SqlPosts:
         await self._tx.execute(delete(posts).where(posts.c.id == post_id))
 
     async def delete_by_author(self, author_id: UserId) -> int:
+        # In id order, as views are added: neither waits for the other in a circle.
+        theirs = select(posts.c.id).where(posts.c.author_id == author_id).order_by(posts.c.id)
+        await self._tx.execute(theirs.with_for_update())
         return (await self._tx.execute(delete(posts).where(posts.c.author_id == author_id))).rowcount
 
     async def exist_by_author(self, author_id: UserId, *, for_good: bool = False) -> bool:
