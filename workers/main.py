@@ -34,7 +34,12 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)
         periodics = schedule(
-            byline.relay_outbox, dispatch, byline.sweep_sessions, byline.sweep_uploads, byline.sweep_warmings
+            byline.relay_outbox,
+            dispatch,
+            byline.sweep_sessions,
+            byline.sweep_uploads,
+            byline.sweep_warmings,
+            byline.sweep_view_batches,
         )
         async with asyncio.TaskGroup() as group:
             for periodic in periodics:

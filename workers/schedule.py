@@ -7,6 +7,7 @@ from application.imports import DispatchImports
 from application.outbox import RelayOutbox, relaying
 from application.periodic import Periodic
 from application.uploads import SweepUploads
+from application.views import SweepViewBatches
 from application.warmings import SweepWarmings
 
 log = structlog.get_logger(__name__)
@@ -18,6 +19,7 @@ def schedule(
     sessions: SweepSessions,
     uploads: SweepUploads,
     warmings: SweepWarmings,
+    view_batches: SweepViewBatches,
 ) -> tuple[Periodic, ...]:
     async def dispatch_imports() -> bool:
         await dispatch()
@@ -39,10 +41,15 @@ def schedule(
         await warmings()
         return False
 
+    async def sweep_view_batches() -> bool:
+        await view_batches()
+        return False
+
     return (
         relaying(relay),
         Periodic("dispatch_imports", 2.0, dispatch_imports),
         Periodic("sweep_sessions", 3600.0, sweep_sessions),
         Periodic("sweep_uploads", 3600.0, sweep_uploads),
         Periodic("sweep_warmings", 3600.0, sweep_warmings),
+        Periodic("sweep_view_batches", 3600.0, sweep_view_batches),
     )
