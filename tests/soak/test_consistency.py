@@ -1,0 +1,176 @@
+"""Every answer is held against a history of acknowledged writes: a read that began after a write of what it shows was
+acknowledged shows that, or what is newer.
+
+Which promise holds where, of an address whose two processes acknowledge all writes, and of two other hosts:
+
+- The process that acknowledged a write shows nothing older, whatever happens to Redis: what it could not forget there
+  it reads past, and forgets there before it reads anything from it again.
+- The other process of its host, and hosts without pages of their own (L1), show nothing older as long as Redis takes
+  what is forgotten; FLUSHALL changes nothing of that. What could not be forgotten there, since Redis was away or the
+  connection was lost, is repaired within 2 s of its return.
+- Another host's L1 lags by the way of the announcement through Redis, and by no more than 2 s: what it has heard of
+  nothing for so long it does not trust.
+
+`BYLINE_SOAK_READS=1000000 pytest -m soak tests/soak/test_consistency.py` for fewer than ten million.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.soak.disturbances import Disturbance, Outage
+from tests.soak.history import History
+from tests.soak.readers import Asked, Processes, Reading, Stale, Tally
+from tests.soak.site import Site, said, site
+from tests.soak.writers import POSTS, USERS, Writers
+
+pytestmark = pytest.mark.e2e
+
+READS = int(os.environ.get("BYLINE_SOAK_READS", "10000000"))
+FEW_READS = 4_000
+WRITES_PER_S = 50.0
+REPAIRED_S = 2.0
+"""Of the relay, which looks every half second for what is a second old, and of trust in what other hosts forget."""
+LAG_WANTED_S = 0.05
+LONGEST_S = 4 * 3_600
+
+
+class Variant:
+    """What is read, by whom, while what is done."""
+
+    def __init__(self, here: Site, history: History, processes: Processes, reads: int) -> None:
+        self.history = history
+        self.processes = processes
+        self.tallies = {name: Tally(name) for name in ("writing", "other", "shared")}
+        self._here = here
+        self._reads = reads
+        self._ended = False
+
+    def is_over(self) -> bool:
+        return self._ended or self.checked >= self._reads
+
+    @property
+    def checked(self) -> int:
+        return sum(tally.checked for tally in self.tallies.values())
+
+    async def run(self, name: str) -> tuple[Disturbance, float]:
+        """With how long it took to read."""
+        async with Writers(self._here.writing, self.history, self.processes, self.is_over) as writers:
+            pages, weights = await writers.begin()
+            disturbance = Disturbance(self._here, writers, self.is_over)
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(LONGEST_S), asyncio.TaskGroup() as group:
+                    group.create_task(writers.write(WRITES_PER_S))
+                    group.create_task(getattr(disturbance, name)())
+                    for address, connections, depth in (("writing", 8, 4), ("other", 6, 1), ("shared", 4, 2)):
+                        group.create_task(self._reading(address, pages, weights, depth).read(connections))
+            finally:
+                self._ended = True
+            took = time.monotonic() - began
+            await self._read_at_rest(pages)
+        assert not writers.refused or disturbance.outages, writers.refused
+        return disturbance, took
+
+    def _reading(self, address: str, pages: list[Asked], weights: list[int], depth: int) -> Reading:
+        return Reading(
+            port=getattr(self._here, address),
+            pages=pages,
+            weights=weights,
+            history=self.history,
+            processes=self.processes,
+            is_over=self.is_over,
+            tally=self.tallies[address],
+            depth=depth,
+        )
+
+    async def _read_at_rest(self, pages: list[Asked]) -> None:
+        """Once writers have ended and what was missed is repaired, nobody shows anything older."""
+        await asyncio.sleep(REPAIRED_S)  # the promise itself
+        for address in self.tallies:
+            tally = Tally(address)
+            is_over = partial(_has_checked, tally, 4 * len(pages))
+            reading = replace(self._reading(address, pages, [1] * len(pages), depth=1), tally=tally, is_over=is_over)
+            await reading.read(8)
+            assert not tally.stale, tally.stale[:3]
+            assert not tally.wrong_totals, tally.wrong_totals[:3]
+
+
+def _has_checked(tally: Tally, reads: int) -> bool:
+    return tally.checked >= reads
+
+
+def unforgiven(stale: list[Stale], outages: list[Outage]) -> list[Stale]:
+    """Those that no outage explains: what was acknowledged since it began, read until it was repaired."""
+
+    def is_forgiven(read: Stale) -> bool:
+        return not read.is_of_its_own and any(
+            read.missed[-1].at >= outage.began and read.sent_at <= outage.ended + REPAIRED_S for outage in outages
+        )
+
+    return [read for read in stale if not is_forgiven(read)]
+
+
+def quantile(sorted_values: list[float], share: float) -> float:
+    return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
+
+
+def report(variant: Variant, name: str, disturbance: Disturbance, took: float, lags: list[float]) -> str:
+    spread = {address: dict(tally.by_process) for address, tally in variant.tallies.items()}
+    statuses = sum((tally.statuses for tally in variant.tallies.values()), Counter[int]())
+    stale = {address: len(tally.stale) for address, tally in variant.tallies.items()}
+    lag = ", ".join(f"p{100 * share:g} {1e3 * quantile(lags, share):.1f}" for share in (0.5, 0.99, 0.999))
+    times = disturbance.times + disturbance.writers.imports - 1
+    return (
+        f"\n{name}: {variant.checked:,} reads checked in {took:.0f} s, {variant.history.written():,} writes, disturbed"
+        f" {times:,} times; statuses {dict(statuses)}; by process {spread};"
+        f" older than acknowledged {stale}; lag of the other host in ms: {lag}, max {1e3 * lags[-1]:.1f}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        pytest.param("flushes", FEW_READS, id="flushes, few reads"),
+        pytest.param("nothing", READS * 4 // 10, id="nothing", marks=pytest.mark.soak),
+        pytest.param("flushes", READS * 2 // 10, id="flushes", marks=pytest.mark.soak),
+        pytest.param("cuts", READS * 15 // 100, id="cuts", marks=pytest.mark.soak),
+        pytest.param("restarts", READS * 10 // 100, id="restarts", marks=pytest.mark.soak),
+        pytest.param("imports", READS * 15 // 100, id="imports", marks=pytest.mark.soak),
+    ],
+)
+def test_no_read_is_older_than_what_was_acknowledged_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, reads: int
+) -> None:
+    uvloop.run(_checked(tmp_path, capsys, name, reads))
+
+
+async def _checked(folder: Path, capsys: pytest.CaptureFixture[str], name: str, reads: int) -> None:
+    async with site(folder) as here:
+        history = History(len(POSTS) + len(USERS))
+        variant = Variant(here, history, Processes(), reads)
+        disturbance, took = await variant.run(name)
+        errors = await said(folder)
+
+    writing, other, shared = (variant.tallies[address] for address in ("writing", "other", "shared"))
+    by_write = other.lags()
+    lags = sorted([*by_write.values(), *[0.0] * (history.written() - len(by_write))])
+    if reads != FEW_READS:
+        with capsys.disabled():
+            print(report(variant, name, disturbance, took, lags))
+    for tally in (writing, shared):
+        assert not unforgiven(tally.stale, disturbance.outages), unforgiven(tally.stale, disturbance.outages)[:3]
+    assert all(read.lag_s <= REPAIRED_S for read in unforgiven(other.stale, disturbance.outages))
+    if not disturbance.outages:
+        assert not [tally.wrong_totals for tally in (writing, shared) if tally.wrong_totals]
+        assert {*writing.statuses, *other.statuses, *shared.statuses} <= {200, 304, 404}
+        assert reads == FEW_READS or quantile(lags, 0.999) < LAG_WANTED_S
+    assert len(writing.by_process) == 2
+    assert not errors
