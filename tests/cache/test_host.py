@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from infrastructure.cache import host
 from infrastructure.cache.host import SLOTS, LocalHostTokens, SharedHostTokens, host_tokens_path
 
 ANOTHER_PROCESS = """
@@ -46,10 +48,18 @@ def test_a_process_sees_what_another_forgot(tmp_path: Path) -> None:
     tokens.close()
 
 
-def test_all_who_make_it_at_once_have_the_same(tmp_path: Path) -> None:
+def test_all_who_make_it_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tokens"
+    none_found_it = threading.Barrier(8, timeout=20)
+    make = host._make
+
+    def make_with_others(path: Path) -> None:
+        none_found_it.wait()
+        make(path)
+
+    monkeypatch.setattr(host, "_make", make_with_others)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: SharedHostTokens(path), range(32)))
+        made = list(pool.map(lambda _: SharedHostTokens(path), range(8)))
     made[0].forget(["all"])
     (slot,) = made[0].slots(["all"])
     assert len({tokens.id for tokens in made}) == 1
