@@ -255,3 +255,21 @@ async def test_while_the_cache_is_away_what_waits_for_it_becomes_one_message_and
     place.clock.advance(relay.retry_after)
     assert await relay() == (1, [])
     assert place.cache.forgotten == [{"a", "b", "c"}]
+
+
+async def test_more_to_forget_than_fits_a_round_takes_no_other_message_s_place(place: Place) -> None:
+    place.cache.away = True
+    for tag in ("a", "b"):
+        await write(place, tag)
+    place.clock.at = DUE + timedelta(seconds=1)
+    async with place.begin() as work:
+        await work.outbox.add(a_message("other", created_at=place.clock.at))
+        await work.commit()
+    delivered: list[str] = []
+
+    async def deliver(message: Message) -> None:
+        delivered.append(message.topic)
+
+    relay = RelayOutbox(place.begin, place.clock, {"other": deliver}, place.forgetting, batch=1, forgotten_at_once=1)
+    await relay()
+    assert delivered == ["other"]
