@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from interfaces.cli import administrators, doctor, import_command, imports, migrations, prepare, processes, up
+from interfaces.cli import administrators, cache, doctor, import_command, imports, migrations, prepare, processes, up
 from interfaces.cli.composition import ADMIN_PASSWORD_FILE, Schema
 from interfaces.cli.console import CommandFailed, ExitCode, fail, out
 
@@ -212,6 +212,7 @@ app.command(
 app.add_typer(
     imports.imports, name="imports", help="List imports, show how they go and which rows failed; stop, resume, retry."
 )
+app.add_typer(cache.cache, name="cache", help="Warm the cache of pages, see its figures, have it forget.")
 app.command(
     epilog="[bold]byline create-admin[/]\n\n"
     "[bold]pass show byline | byline create-admin --email ada@example.com --password-stdin[/]\n\n"

@@ -21,7 +21,7 @@ def help_of(*command: str) -> str:
 def test_every_command_is_listed_and_only_those_for_people() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*) ", help_of(), re.MULTILINE)
 
-    assert listed == ["up", "serve", "worker", "import", "create-admin", "doctor", "migrate", "imports"]
+    assert listed == ["up", "serve", "worker", "import", "create-admin", "doctor", "migrate", "imports", "cache"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,9 @@ def test_every_command_is_listed_and_only_those_for_people() -> None:
         ("imports cancel", "byline imports cancel last", "0 it is cancelled, or stops after the rows at hand"),
         ("imports resume", "byline imports resume ID --detach", "0 no row failed, 3 some did"),
         ("imports retry", "byline imports retry ID --create-authors", "0 no row failed, 3 some did"),
+        ("cache warm", "byline cache warm --detach", "0 it is warm, or asked for"),
+        ("cache stats", "byline cache stats --json", "0 told, also that it is away"),
+        ("cache forget", "byline cache forget --post on-tides", "0 forgotten, or noted to be"),
         ("create-admin", "byline create-admin --email ada@example.com --promote", "0 made, 1 refused"),
         ("doctor", "byline doctor --json", "0 nothing is wrong, 1 something is"),
         ("migrate upgrade", "byline migrate upgrade", "0 done, 1 not reached"),

@@ -127,15 +127,23 @@ async def test_what_is_queued_is_found_without_a_wake(place: Place) -> None:
 async def test_it_is_warmed_after_imports_that_changed_something(place: Place) -> None:
     warmer = place.warmer()
     job = a_job()
-    idle = replace(job, tally=Tally(skipped=3, failed=1))
-    dry = replace(job, tally=Tally(created=3), options=replace(job.options, dry_run=True))
     async with place.at_work(warmer):
         await place.until_done(WarmingReason.START)
-        warmer.imported(idle)
-        warmer.imported(dry)
         for number, tally in enumerate((Tally(created=1), Tally(updated=1), Tally(authors_created=1)), 1):
             warmer.imported(replace(job, tally=tally))
             await place.until_done(WarmingReason.START, *[WarmingReason.IMPORT] * number)
+
+
+async def test_imports_that_changed_nothing_are_let_pass(place: Place) -> None:
+    warmer = place.warmer(look_every_s=0.001)
+    job = a_job()
+    async with place.at_work(warmer):
+        await place.until_done(WarmingReason.START)
+        warmer.imported(replace(job, tally=Tally(skipped=3, failed=1, unchanged=2)))
+        warmer.imported(replace(job, tally=Tally(created=3), options=replace(job.options, dry_run=True)))
+        looks = place.looks
+        await place.until(lambda: place.looks > looks + 5)
+    assert [warming.reason for warming in place.warmings()] == [WarmingReason.START]
 
 
 async def test_it_is_warmed_on_schedule_once_for_all_workers(place: Place) -> None:
