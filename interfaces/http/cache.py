@@ -1,6 +1,5 @@
 """The cache, for operators: its figures, warming it, forgetting."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from uuid import UUID
 
@@ -22,10 +21,7 @@ routes = router("/v1/cache", tag="Cache")
 async def cache_stats(request: Request, app: App, actor: OperatorNow) -> Response:
     """How much there is of it, and how often it helped."""
     figures = await app.cache_stats(actor=actor)
-    process: dict[str, Mapping[str, int]] = {"reads": asdict(figures.reads)}
-    # What is answered before the router, from the first such request on.
-    if (local := getattr(request.app.state, "local_pages", None)) is not None:
-        process["l1"] = local.stats()
+    process = {"reads": asdict(figures.reads), "l1": request.app.state.local_pages.stats()}
     return encoded(CacheShown(figures.shared, process))
 
 

@@ -134,6 +134,7 @@ async def test_figures_are_those_of_the_shared_cache_and_of_the_process(byline: 
     assert figures["shared"]["adapter"] == "memory"
     assert figures["shared"]["connected"] == 1
     assert figures["process"]["reads"]["loads"] > 0
+    assert figures["process"]["l1"]["pages"] == 1
 
 
 async def forgotten(byline: Byline, by: Member, body: Any) -> list[str]:
