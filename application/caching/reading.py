@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import cast
 
 from application.ports.cache import SharedCache
 from domain.errors import Busy, Unavailable
@@ -25,34 +25,15 @@ EAGERNESS = 2.0
 """How early an entry is loaded anew, in the time that its loading took: the beta of "Optimal Probabilistic Cache
 Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015)."""
 
+_EAGER_AT_MOST = EAGERNESS * 40.0
+"""The logarithm of a random number is never greater."""
 _HEAD = struct.Struct(">df")
 
 
-class Entry(NamedTuple):
-    """`expires_at` is seconds since the epoch; loading it took `took_s`."""
-
-    tokens: tuple[bytes, ...]
-    expires_at: float
-    took_s: float
-    value: bytes
-
-    def packed(self) -> bytes:
-        """Tokens first: whether they are the present ones is then a matter of one comparison."""
-        return b"".join((*self.tokens, _HEAD.pack(self.expires_at, self.took_s), self.value))
-
-    @classmethod
-    def unpacked_if(cls, packed: bytes, tokens: tuple[bytes | None, ...]) -> "Entry | None":
-        """None where it was stored under other tokens than these. A key always has the same tags."""
-        present = _all_of(tokens)
-        if present is None or not packed.startswith(joined := b"".join(present)):
-            return None
-        start = len(joined)
-        expires_at, took_s = _HEAD.unpack_from(packed, start)
-        return cls(present, expires_at, took_s, packed[start + _HEAD.size :])
-
-
-def _all_of(tokens: tuple[bytes | None, ...]) -> tuple[bytes, ...] | None:
-    return None if None in tokens else cast("tuple[bytes, ...]", tokens)
+def packed(tokens: Sequence[bytes], expires_at: float, took_s: float, value: bytes) -> bytes:
+    """An entry: `expires_at` is seconds since the epoch; loading it took `took_s`. The tokens come first: whether they
+    are the present ones is then a matter of one comparison. A key always has the same tags, so it has as many."""
+    return b"".join((*tokens, _HEAD.pack(expires_at, took_s), value))
 
 
 @dataclass(slots=True)
@@ -106,22 +87,22 @@ class ReadThrough:
         """The value, and whether it was kept. Raises what `load` raises, and Busy after `patience_s`. Where the
         shared cache is away, nothing is kept, and a load is shared only by those who came before it began."""
         try:
-            look = await self.cache.look(key, tags)
-            if look.entry is not None:
-                entry = Entry.unpacked_if(look.entry, look.tokens)
-                if entry is not None and (now := self.now()) < entry.expires_at:
+            entry, tokens = await self.cache.look(key, tags)
+            known = None if None in tokens else cast("tuple[bytes, ...]", tokens)
+            if entry is not None and known is not None and entry.startswith(joined := b"".join(known)):
+                expires_at, took_s = _HEAD.unpack_from(entry, len(joined))
+                if (now := self.now()) < expires_at:
                     self.counts.hits += 1
-                    if self._is_due(entry, now) and key not in self._flights:
-                        self.counts.refreshed += 1
-                        self._fly(key, entry.tokens, load)
-                    return entry.value, True
+                    if expires_at - now < took_s * _EAGER_AT_MOST and self._is_due(expires_at, took_s, now):
+                        self._refresh(key, known, load)
+                    return entry[len(joined) + _HEAD.size :], True
             self.counts.misses += 1
-            tokens = _all_of(look.tokens) or await self.cache.tokens(tags)
+            known = known or await self.cache.tokens(tags)
         except Unavailable:
             self.counts.bypassed += 1
             loading = self._in_turn(key, load)
         else:
-            loading = self._in_flight(key, tokens, load)
+            loading = self._in_flight(key, known, load)
         return await self._waited_for(loading), False
 
     async def idle(self) -> None:
@@ -146,9 +127,14 @@ class ReadThrough:
                 del self._waiting[loading]
                 loading.cancel()
 
-    def _is_due(self, entry: Entry, now: float) -> bool:
+    def _is_due(self, expires_at: float, took_s: float, now: float) -> bool:
         """The sooner before its end the likelier, so that one of many readers loads it anew and none waits."""
-        return now - entry.took_s * EAGERNESS * math.log(1.0 - random.random()) >= entry.expires_at  # noqa: S311
+        return now - took_s * EAGERNESS * math.log(1.0 - random.random()) >= expires_at  # noqa: S311
+
+    def _refresh(self, key: str, tokens: tuple[bytes, ...], load: Load) -> None:
+        if key not in self._flights:
+            self.counts.refreshed += 1
+            self._fly(key, tokens, load)
 
     def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> "asyncio.Task[bytes]":
         """A load that began under these tokens."""
@@ -174,7 +160,7 @@ class ReadThrough:
         value = await load()
         took_s = time.perf_counter() - began
         ttl_s = self.ttl_s * (1.0 + JITTER * (2.0 * random.random() - 1.0))  # noqa: S311
-        self.cache.store(key, Entry(tokens, self.now() + ttl_s, took_s, value).packed(), ttl_s=ttl_s)
+        self.cache.store(key, packed(tokens, self.now() + ttl_s, took_s, value), ttl_s=ttl_s)
         return value
 
     def _in_turn(self, key: str, load: Load) -> "asyncio.Task[bytes]":

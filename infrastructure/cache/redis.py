@@ -25,6 +25,7 @@ TOKEN_TTL_S = 86_400
 READS_TTL_S = 7_200
 READS_KEPT = 10_000
 MISSED_AT_MOST = 2_000
+LOOKS_REMEMBERED = 8_192
 PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5
 STEADY_S = 1.0
@@ -57,6 +58,7 @@ class RedisCache:
         self._wire: Wire | None = None
         self._names = Names.under("")
         self._run_id: str | None = None
+        self._looks: dict[str, bytes] = {}
         self._missed: set[str] = set()
         self._lost = asyncio.Event()
         self._tried = asyncio.Event()
@@ -86,9 +88,20 @@ class RedisCache:
         wire = self._wire
         if wire is None:
             raise Unavailable("Redis")
-        names = self._names
-        entry, *tokens = await wire.call(pack(("MGET", names.page(key), *map(names.tag, tags))))
+        packed = self._looks.get(key)
+        if packed is None:
+            packed = self._packed_look(key, tags)
+        entry, *tokens = await wire.call_alike(packed)
         return Look(entry, tuple(tokens))
+
+    def _packed_look(self, key: str, tags: Sequence[str]) -> bytes:
+        """Remembered: the keys that are read are few, and a key always has the same tags."""
+        names = self._names
+        packed = pack(("MGET", names.page(key), *map(names.tag, tags)))
+        if len(self._looks) >= LOOKS_REMEMBERED:
+            self._looks.clear()
+        self._looks[key] = packed
+        return packed
 
     async def tokens(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         fresh = [os.urandom(TOKEN_BYTES) for _ in tags]
@@ -242,6 +255,7 @@ class RedisCache:
         if wire.is_dead:
             raise Unavailable("Redis")
         self._lost.clear()
+        self._looks.clear()
         self._names, self._wire = names, wire
         self._counts["connections"] += 1
 

@@ -51,7 +51,9 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
         self._outgoing: list[bytes] = []
-        self._waiting: deque[asyncio.Future[Any] | None] = deque()
+        self._waiting: deque[Sequence[asyncio.Future[Any]]] = deque()
+        self._alike: dict[bytes, list[asyncio.Future[Any]]] = {}
+        """What was asked by `call_alike` in this turn of the loop."""
         self._unanswered: deque[tuple[int, float]] = deque()
         """Of each write that may be unanswered: `asked` after it, and when it was."""
         self._timer: asyncio.TimerHandle | None = None
@@ -62,23 +64,37 @@ class Wire(asyncio.Protocol):
         if self.is_dead:
             raise Unavailable("Redis")
         future = self._loop.create_future()
-        self._send(packed, future)
+        self._send(packed, (future,))
+        return future
+
+    def call_alike(self, packed: bytes) -> "asyncio.Future[Any]":
+        """As `call`, of a command that changes nothing: those who ask the same in one turn of the loop share an answer,
+        whose question is sent after all of them asked. It must not be changed."""
+        if self.is_dead:
+            raise Unavailable("Redis")
+        future = self._loop.create_future()
+        alike = self._alike.get(packed)
+        if alike is None:
+            alike = self._alike[packed] = [future]
+            self._send(packed, alike)
+        else:
+            alike.append(future)
         return future
 
     def tell(self, packed: bytes) -> bool:
         """Nobody waits for a reply. Whether it was sent: it is not where Redis reads too slowly."""
         if self.is_dead or self._is_congested:
             return False
-        self._send(packed, None)
+        self._send(packed, ())
         return True
 
     async def transaction(self, commands: Sequence[Command]) -> list[Any]:
         """All of them in one MULTI. Raises Refused where any was refused."""
         if self.is_dead:
             raise Unavailable("Redis")
-        self._send(_MULTI, None)
+        self._send(_MULTI, ())
         for command in commands:
-            self._send(pack(command), None)
+            self._send(pack(command), ())
         replies: list[Any] = await self.call(_EXEC)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
@@ -95,9 +111,10 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._outgoing.clear()
+        self._alike.clear()
         waiting, self._waiting = self._waiting, deque()
-        for future in waiting:
-            if future is not None and not future.done():
+        for future in (each for futures in waiting for each in futures):
+            if not future.done():
                 future.set_exception(Unavailable("Redis"))
         self._dropped(self)
 
@@ -119,31 +136,33 @@ class Wire(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOT_YET:
-                future = waiting.popleft()
+                futures = waiting.popleft()
                 self.answered += 1
                 is_error = isinstance(reply, hiredis.ReplyError)
                 if is_error:
                     self.refused += 1
-                if future is None or future.done():
-                    continue
-                if is_error:
-                    future.set_exception(Refused(str(reply)))
-                else:
-                    future.set_result(reply)
+                for future in futures:
+                    if future.done():
+                        continue
+                    if is_error:
+                        future.set_exception(Refused(str(reply)))
+                    else:
+                        future.set_result(reply)
         except (hiredis.HiredisError, IndexError):
             # Not what Redis says, or a reply to nothing: whatever follows cannot be told apart.
             self.drop()
 
-    def _send(self, packed: bytes, future: "asyncio.Future[Any] | None") -> None:
+    def _send(self, packed: bytes, futures: "Sequence[asyncio.Future[Any]]") -> None:
         if not self._outgoing:
             self._loop.call_soon(self._write)
         self._outgoing.append(packed)
-        self._waiting.append(future)
+        self._waiting.append(futures)
         self.asked += 1
 
     def _write(self) -> None:
         if self.is_dead or self._transport is None:
             return
+        self._alike.clear()
         now = self._loop.time()
         self._unanswered.append((self.asked, now))
         if self._timer is None:

@@ -3,7 +3,6 @@ answer to that is the right one, whatever it is."""
 
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +17,7 @@ from interfaces.http.posts import ref_of
 from interfaces.http.queries import author_posts_asked, posts_asked, users_asked
 
 URL_MAX = 500
-"""Longer ones are not remembered: they would fill the memory."""
+"""Longer ones ask for no page that many ask for."""
 
 _POST = re.compile(r"/v1/posts/([A-Za-z0-9-]+)")
 _USER = re.compile(r"/v1/users/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/posts)?")
@@ -52,7 +51,6 @@ class Address:
         return await pages.read(self.key)
 
 
-@lru_cache(maxsize=8192)
 def address_of(path: str, query: bytes) -> Address | None:
     if path == "/v1/posts":
         return _list(path, query)

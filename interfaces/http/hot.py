@@ -5,6 +5,7 @@ whatever is unusual goes on to the router.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from time import perf_counter
 from typing import NamedTuple
 
@@ -99,12 +100,15 @@ class HotReads:
 
     async def _read(self, local: LocalPages, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """What L1 does not have. What no cache has is told in the log, as the router's answers are."""
-        address = self._address(scope)
+        raw_path, query = scope.get("raw_path", b""), scope["query_string"]
+        # What is too long to be remembered is not asked here, or it would fill the memory.
+        is_short = len(raw_path) + len(query) <= URL_MAX and not scope.get("root_path")
+        address = _address(raw_path, scope["path"], query) if is_short else None
         if address is None:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
-        stamp, epoch = local.stamp(address.tags), local.epoch
+        stamp, epoch = local.stamp(address.tags) if local.is_on else (), local.epoch
         try:
             page, was_kept = await address.read(self._pages, self.app.state.site)
         except Exception as error:
@@ -113,7 +117,8 @@ class HotReads:
             return
         link = links(scope, page) if isinstance(page, ListPage) else None
         representations = Representations(page, PUBLIC, link)
-        local.keep(scope["raw_path"] + b"?" + scope["query_string"], address.name, representations, stamp, epoch)
+        if local.is_on:
+            local.keep(raw_path + b"?" + query, address.name, representations, stamp, epoch)
         if was_kept:
             if not await self._answer(representations, asked, scope["method"], send):
                 await self.app(scope, receive, send)
@@ -126,11 +131,8 @@ class HotReads:
         else:
             await self.app(scope, receive, send)
 
-    def _address(self, scope: Scope) -> Address | None:
-        path = scope["path"]
-        # A path that is written in another way than it reads is the router's to understand.
-        if scope.get("raw_path") != path.encode() or scope.get("root_path"):
-            return None
-        if len(path) + len(scope["query_string"]) > URL_MAX:
-            return None
-        return address_of(path, scope["query_string"])
+
+@lru_cache(maxsize=8192)
+def _address(raw_path: bytes, path: str, query: bytes) -> Address | None:
+    """A path that is written in another way than it reads is the router's to understand."""
+    return address_of(path, query) if raw_path == path.encode() else None

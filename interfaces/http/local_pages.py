@@ -34,6 +34,7 @@ class LocalPages:
     take a tenth, is gone too."""
 
     def __init__(self, host: HostTokens, *, max_bytes: int, ttl_s: float) -> None:
+        self.is_on = max_bytes > 0
         self._host = host
         self._table = host.table
         self._kept: dict[bytes, Kept] = {}
