@@ -169,11 +169,11 @@ class Caution:
 
     At most `chunk_rows` (0: as many as usual) at a time, for the next `rows` rows.
 
-    From then on the attempt at each chunk is marked, with `begun`, when its first row is read and none is judged yet.
-    Only who dies after that may have died of a row: such a death halves the chunk, and where it was one row, `deaths`
-    counts it. Whoever dies before, while starting, or reading up to there, changes nothing of that: `early_deaths`
-    counts them, up to the next mark or commit, so that a place that kills its reader does not do so for ever. At the
-    usual size nothing is marked, and any death halves.
+    From then on it is marked, with `begun`, for as long as somebody is at these rows themselves, judging or writing
+    them. Only who dies then may have died of a row: such a death halves the chunk, and where it was one row, `deaths`
+    counts it. Whoever dies otherwise, while starting, or reading up to there, or looking up what the row meets with,
+    changes nothing of that: `early_deaths` counts them, up to the next commit or death that counts, so that a place
+    that kills its reader does not do so for ever. At the usual size nothing is marked, and any death halves.
     """
 
     chunk_rows: int = 0
@@ -183,7 +183,11 @@ class Caution:
     early_deaths: int = 0
 
     def begun(self) -> Self:
-        return replace(self, has_begun=True, early_deaths=0)
+        return replace(self, has_begun=True)
+
+    def paused(self) -> Self:
+        """By a worker that lives: it did not die of what it had begun."""
+        return replace(self, has_begun=False)
 
     def after_death(self, chunk_rows: int) -> Self:
         """Half of the chunk that somebody may have died on, `chunk_rows` at most."""
@@ -192,10 +196,6 @@ class Caution:
         size = self.chunk_rows or chunk_rows
         deaths = self.deaths + 1 if size == 1 and self.has_begun else 0
         return type(self)(max(1, size // 2), size, deaths)
-
-    def after_release(self) -> Self:
-        """Of a worker that lives: it may have begun, and did not die of that."""
-        return replace(self, has_begun=False)
 
     def after(self, rows: int) -> Self:
         """Once `rows` more are written."""
@@ -306,8 +306,12 @@ class ImportJob:
         )
 
     def begun(self) -> Self:
-        """The chunk after the checkpoint, of which rows are about to be judged and written."""
+        """Somebody is about to judge or to write the rows after the checkpoint."""
         return replace(self, caution=self.caution.begun())
+
+    def paused(self) -> Self:
+        """Done with that for now."""
+        return replace(self, caution=self.caution.paused())
 
     def advanced(self, rows: Tally, checkpoint: Checkpoint, *, at: datetime) -> Self:
         busy = (at - self.progressed_at).total_seconds() if self.progressed_at else 0.0
@@ -324,7 +328,7 @@ class ImportJob:
         """Given back by its worker, for anybody to go on with from the checkpoint; cancelled where that was asked."""
         if self.state is ImportState.CANCELLING:
             return self.stopped(at=at)
-        return replace(self, state=ImportState.QUEUED, lease_until=None, caution=self.caution.after_release())
+        return replace(self, state=ImportState.QUEUED, lease_until=None, caution=self.caution.paused())
 
     def finished(self, *, at: datetime) -> Self:
         state = ImportState.COMPLETED_WITH_ERRORS if self.tally.failed else ImportState.SUCCEEDED

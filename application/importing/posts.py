@@ -249,6 +249,9 @@ class PostRows:
                 remembered.add(await Met(slugs=candidates).remembered(self.job.id, work))
         return PostsSight(known, stored, candidates, AuthorsSight(authors, remembered), remembered)
 
+    async def prepare(self, drafts: Sequence[PostDraft], sight: PostsSight) -> None:
+        """Nothing of a post is slow."""
+
     def plan(self, drafts: Sequence[PostDraft], sight: PostsSight, since: Met) -> PostsPlan:
         verdicts = Sieve(self.job, sight, since).judge_all(drafts)
         errors = [row_error(draft.record, problem, self.kind) for draft, problem in verdicts.problems]
@@ -256,9 +259,6 @@ class PostRows:
         if not verdicts.wanted:
             self._settle(plan)
         return plan
-
-    async def prepare(self, plan: PostsPlan) -> None:
-        """Nothing of a post is slow."""
 
     async def write(self, plan: PostsPlan, work: UnitOfWork) -> Outcome:
         """Raises SlugTaken, ExternalIdTaken, UserNotFound, Conflict where somebody came between the look and this."""

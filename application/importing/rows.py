@@ -152,13 +152,13 @@ class RowsOfKind(Protocol[SomeDraft, Sight, SomePlan]):
         """What is stored that the drafts meet with."""
         ...
 
+    async def prepare(self, drafts: Sequence[SomeDraft], sight: Sight) -> None:
+        """What is slow, whatever the row says, and needs no transaction. Raises Busy."""
+        ...
+
     def plan(self, drafts: Sequence[SomeDraft], sight: Sight, since: Met) -> SomePlan:
         """Called in a thread. `since` is what this job has made by the time of the writing, and not by that of the
         look. Raises Conflict where it was too much for the look to hold."""
-        ...
-
-    async def prepare(self, plan: SomePlan) -> None:
-        """What is slow and needs no transaction. Raises Busy."""
         ...
 
     async def write(self, plan: SomePlan, work: UnitOfWork) -> Outcome:

@@ -121,6 +121,14 @@ class UserRows:
             remembered = await met.remembered(self.job.id, work)
         return UsersSight(stored, remembered)
 
+    async def prepare(self, drafts: Sequence[UserDraft], sight: UsersSight) -> None:
+        """Hashes the passwords of those who are not here yet. Raises Busy."""
+        here = sight.stored.keys() | sight.remembered.logins
+        new = [draft for draft in drafts if here.isdisjoint(draft.logins)]
+        waiting = [draft for draft in new if draft.password and not draft.user.password_hash]
+        for first in range(0, len(waiting), _HASHES_AT_ONCE):
+            await asyncio.gather(*map(self._hash, waiting[first : first + _HASHES_AT_ONCE]))
+
     def plan(self, drafts: Sequence[UserDraft], sight: UsersSight, since: Met) -> UsersPlan:
         plan = UsersPlan()
         ours = Met()
@@ -143,12 +151,6 @@ class UserRows:
                 plan.made.logins.update(draft.logins)
                 ours.logins.update(draft.logins)
         return plan
-
-    async def prepare(self, plan: UsersPlan) -> None:
-        """Hashes the passwords of those who are new. Raises Busy."""
-        waiting = [draft for draft in plan.new if draft.password and not draft.user.password_hash]
-        for first in range(0, len(waiting), _HASHES_AT_ONCE):
-            await asyncio.gather(*map(self._hash, waiting[first : first + _HASHES_AT_ONCE]))
 
     async def write(self, plan: UsersPlan, work: UnitOfWork) -> Outcome:
         """Raises UsernameTaken, EmailTaken, Conflict where somebody came between the look and this."""

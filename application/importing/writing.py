@@ -117,8 +117,13 @@ class Writing:
                 await self._at_full_speed()
 
     async def _carefully(self) -> bool:
-        """After a death: chunk by chunk, each read only when the one before is in, and marked before it is tried.
-        Whether there may be more."""
+        """After a death: chunk by chunk, each read only when the one before is in. Whether there may be more.
+
+        The job is marked for as long as a row may be what a death is of: while it is judged, and from its plan to its
+        commit, for these take up all that it says. In between, and before, nothing is marked, though it is what takes
+        longest in a worker that has just started: reading up to the row, looking up its names, which are short, and
+        hashing its password, which is one like any other.
+        """
         if not self.job.caution.chunk_rows:
             return True
         async with self._opened() as file:
@@ -130,28 +135,30 @@ class Writing:
                 if isinstance(step, Chunk):
                     await self._write(_Planned(step, None, self.surprises, asyncio.Future()))
                 else:
-                    await self._mark()
+                    await self._mark_before_judging()
         return not self.job.has_too_many_errors
 
-    async def _mark(self) -> None:
-        """The attempt at the next chunk, in a transaction of its own: it stays when its worker dies of the chunk."""
+    async def _mark_before_judging(self) -> None:
         for pause in PAUSES_S:
             with contextlib.suppress(Busy, Unavailable):
-                return await self._mark_once()
+                return await self._mark(self.job.begun())
             await asyncio.sleep(pause)
-        return await self._mark_once()
+        return await self._mark(self.job.begun())
 
-    async def _mark_once(self) -> None:
+    async def _mark(self, job: ImportJob) -> None:
+        """As begun or as paused, in a transaction of its own, which stays when this process dies; nothing, where no
+        caution is called for. Raises Stopped, Cancelled, LeaseLost, Busy, Unavailable."""
+        if not job.caution.chunk_rows or job.caution == self.job.caution:
+            return
         if self.stop.is_set():
             raise Stopped
-        begun = self.job.begun()
         async with self.begin() as work:
-            stored = await work.imports.hold(begun)
+            stored = await work.imports.hold(job)
             if stored.state is ImportState.CANCELLING:
                 raise Cancelled
-            await work.imports.save_caution(begun)
+            await work.imports.save_caution(job)
             await work.commit()
-        self.job = begun
+        self.job = job
 
     async def _at_full_speed(self) -> None:
         before: asyncio.Future[_Makes | None] = asyncio.Future()
@@ -229,17 +236,14 @@ class Writing:
             before = await since
             if before is not None:
                 surprises = min(surprises, before.surprises)
-                plan = await self._plan(chunk, sight, before.met)
+                plan = await self._in_thread(self.rows.plan, chunk.drafts, sight, before.met)
         return _Planned(chunk, plan, surprises, makes)
 
     async def _sight(self, chunk: Chunk[Any], names: Any) -> Any:
         async with self.begin() as work:
-            return await self.rows.look(chunk.drafts, names, work)
-
-    async def _plan(self, chunk: Chunk[Any], sight: Any, since: Met) -> Plan:
-        plan: Plan = await self._in_thread(self.rows.plan, chunk.drafts, sight, since)
-        await self.rows.prepare(plan)
-        return plan
+            sight = await self.rows.look(chunk.drafts, names, work)
+        await self.rows.prepare(chunk.drafts, sight)
+        return sight
 
     async def _in_thread(self, compute: Callable[..., Any], *values: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.thread, compute, *values)
@@ -274,7 +278,7 @@ class Writing:
         a row is refused alone. Raises Defective where row after row fails as nobody expects, and none is written."""
         try:
             return await self._try_to_commit(chunk, plan)
-        except (LeaseLost, Unavailable, Cancelled):
+        except (LeaseLost, Unavailable, Cancelled, Stopped):
             raise
         except Exception as error:
             refusal = error
@@ -318,8 +322,10 @@ class Writing:
 
     async def _commit(self, chunk: Chunk[Any], plan: Plan | None) -> Met | None:
         if chunk.drafts and plan is None:
-            names = await self._in_thread(self.rows.names, chunk.drafts)
-            plan = await self._plan(chunk, await self._sight(chunk, names), Met())
+            await self._mark(self.job.paused())
+            sight = await self._sight(chunk, await self._in_thread(self.rows.names, chunk.drafts))
+            await self._mark(self.job.begun())
+            plan = await self._in_thread(self.rows.plan, chunk.drafts, sight, Met())
         job = self.job
         async with self.begin() as work:
             stored = await work.imports.hold(job)

@@ -20,9 +20,6 @@ from domain.imports import (
     Tally,
 )
 
-_EARLY = 2**8
-"""More than there are deaths of one row."""
-
 
 def origin_of(job: ImportJob) -> dict[str, object]:
     """What is said of a job when it is made, and never changes."""
@@ -81,9 +78,9 @@ def caution_of(job: ImportJob) -> dict[str, object]:
     return {
         "caution_chunk_rows": caution.chunk_rows,
         "caution_rows": caution.rows,
-        # Both counts are in one column; below zero, so that who knows of one only takes no early death for a real one.
-        "caution_deaths": caution.deaths - caution.early_deaths * _EARLY,
+        "caution_deaths": caution.deaths,
         "caution_began": caution.has_begun,
+        "caution_early_deaths": caution.early_deaths,
     }
 
 
@@ -106,7 +103,13 @@ def job_of(row: Row[Any]) -> ImportJob:
         error=row.error,
         fence=row.fence,
         lease_until=row.lease_until,
-        caution=_caution(row),
+        caution=Caution(
+            row.caution_chunk_rows,
+            row.caution_rows,
+            row.caution_deaths,
+            row.caution_began,
+            row.caution_early_deaths,
+        ),
         busy_s=row.busy_s,
         progressed_at=row.progressed_at,
         forgiven=row.forgiven,
@@ -119,11 +122,6 @@ def job_of(row: Row[Any]) -> ImportJob:
 def storable(words: str) -> str:
     """NUL and lone surrogates written as escapes: PostgreSQL's text can hold neither."""
     return words.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
-
-
-def _caution(row: Row[Any]) -> Caution:
-    minus_early, deaths = divmod(row.caution_deaths, _EARLY)
-    return Caution(row.caution_chunk_rows, row.caution_rows, deaths, row.caution_began, -minus_early)
 
 
 def _written(options: ImportOptions) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Cached reads: which views were counted, what was warmed; and whether a cautious import has begun its next row."""
+"""Cached reads: which views were counted, what was warmed; and whether a cautious import is at its next rows."""
 
 from collections.abc import Sequence
 
@@ -23,10 +23,21 @@ def upgrade() -> None:
             sa.Boolean,
             nullable=False,
             server_default=sa.false(),
-            comment="Somebody has begun to write the next row, alone.",
+            comment="Somebody is judging or writing the next rows.",
         ),
     )
     op.alter_column("imports", "caution_began", server_default=None)
+    op.add_column(
+        "imports",
+        sa.Column(
+            "caution_early_deaths",
+            sa.Integer,
+            nullable=False,
+            server_default="0",
+            comment="Of workers that were not at a row.",
+        ),
+    )
+    op.alter_column("imports", "caution_early_deaths", server_default=None)
     op.create_table(
         "view_batches",
         sa.Column("process", sa.Uuid, nullable=False),
@@ -47,12 +58,11 @@ def upgrade() -> None:
         sa.Column("report", postgresql.JSONB),
         sa.PrimaryKeyConstraint("id", name="pk_warmings"),
     )
-    op.create_index(
-        "ix_warmings_open", "warmings", ["id"], postgresql_where=sa.text("state IN ('queued', 'running')")
-    )
+    op.create_index("ix_warmings_open", "warmings", ["id"], postgresql_where=sa.text("state IN ('queued', 'running')"))
 
 
 def downgrade() -> None:
     op.drop_table("warmings")
     op.drop_table("view_batches")
+    op.drop_column("imports", "caution_early_deaths")
     op.drop_column("imports", "caution_began")

@@ -208,14 +208,21 @@ async def test_a_mark_is_kept_at_once_and_changes_nothing_else(adapters: Adapter
     advanced = claimed.advanced(Tally(created=1), Checkpoint(10, 2), at=NOON)
     await save(adapters, advanced)
     begun = replace(claimed, caution=Caution(1, 1, 2, early_deaths=5)).begun()
-    async with adapters.begin() as work:
-        await work.imports.hold(claimed)
-        await work.imports.save_caution(begun)
-        await work.commit()
-    assert await adapters.job(job.id) == replace(advanced, caution=Caution(1, 1, 2, True), revision=4)
+    await mark(adapters, begun)
+    assert await adapters.job(job.id) == replace(advanced, caution=Caution(1, 1, 2, True, 5), revision=4)
+    await mark(adapters, begun.paused())
+    assert await adapters.job(job.id) == replace(advanced, caution=Caution(1, 1, 2, False, 5), revision=5)
+    await mark(adapters, begun)
     again = await claim(adapters, job.id, at=EXPIRED)
     assert again.caution == Caution(1, 1, 3)
     assert await adapters.job(job.id) == again
+
+
+async def mark(adapters: Adapters, job: ImportJob) -> None:
+    async with adapters.begin() as work:
+        await work.imports.hold(job)
+        await work.imports.save_caution(job)
+        await work.commit()
 
 
 async def test_who_was_thought_dead_marks_nothing(adapters: Adapters, job: ImportJob) -> None:

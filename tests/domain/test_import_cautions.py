@@ -1,6 +1,7 @@
 """After a worker died in the attempt at a chunk, it is halved until a row is alone, and one that was alone at three of
 these deaths is passed over. Deaths before an attempt only tell, if there are very many, that it never comes to one."""
 
+from dataclasses import replace
 from math import log2
 
 import pytest
@@ -47,15 +48,22 @@ def test_a_death_before_the_attempt_blames_no_row(caution: Caution) -> None:
     assert caution.is_hopeless
 
 
-def test_a_mark_and_a_commit_end_the_count_of_early_deaths() -> None:
-    caution = Caution(1, 2, deaths=1, early_deaths=99)
-    assert caution.begun() == Caution(1, 2, deaths=1, has_begun=True)
-    assert caution.after(0) == Caution(1, 2, deaths=1)
-    assert caution.after(1) == Caution(1, 1)
+def test_a_death_between_two_attempts_at_a_row_blames_it_no_more_than_one_before_them() -> None:
+    caution = Caution(1, 2, deaths=1).begun().paused()
+    assert caution == Caution(1, 2, deaths=1)
+    assert caution.after_death(2_000) == Caution(1, 2, deaths=1, early_deaths=1)
+
+
+def test_early_deaths_are_counted_up_to_a_commit_or_a_death_that_counts() -> None:
+    """And not to a mark: whoever dies of looking up what a row meets with has begun to judge it before."""
+    caution = Caution(1, 2, deaths=1, early_deaths=98)
+    assert caution.begun().paused().after_death(2_000) == replace(caution, early_deaths=99)
+    assert caution.begun().after(1) == Caution(1, 1)
+    assert died(caution) == Caution(1, 1, deaths=2)
 
 
 def test_a_worker_that_gives_the_row_back_did_not_die_of_it() -> None:
-    caution = Caution(1, 1, deaths=2).begun().after_release()
+    caution = Caution(1, 1, deaths=2).begun().paused()
     assert caution == Caution(1, 1, deaths=2)
     assert not caution.after_death(2_000).is_quarantine
 

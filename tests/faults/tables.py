@@ -39,7 +39,7 @@ _STATEMENTS: Mapping[str, tuple[str, frozenset[str]]] = {
             {
                 *("started_at", "finished_at", "progressed_at", "busy_s"),
                 *("fence", "lease_until", "revision"),
-                *("caution_chunk_rows", "caution_rows", "caution_deaths", "caution_began"),
+                *("caution_chunk_rows", "caution_rows", "caution_deaths", "caution_began", "caution_early_deaths"),
             }
         ),
     ),
