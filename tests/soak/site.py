@@ -39,7 +39,7 @@ class Site:
         try:
             async with self.redis as redis:
                 return bool(await redis.ping())
-        except (OSError, RedisError):
+        except (OSError, RedisError, RuntimeError):  # the last of uvloop's, of a connection that is just lost
             return False
 
     def valkey(self) -> psutil.Process:
