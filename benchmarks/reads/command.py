@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks.reads.clients import CLIENTS, has_wrk
+from benchmarks.reads.clients import CLIENTS, NoAnswer, has_wrk
 from benchmarks.reads.contest import Plan, Row, table
 from benchmarks.reads.parts import PARTS
 from benchmarks.reads.stage import stage
@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     asked = parser.parse_args(arguments)
     plan = Plan(asked.rounds, asked.seconds)
     rows: list[Row] = []
+    failed: list[str] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else what it started would outlive it
     try:
         with stage() as place:
@@ -26,7 +27,11 @@ def main(arguments: Sequence[str] = ()) -> None:
             print(f"{CLIENTS} clients ({driver}), {plan.rounds} rounds of {plan.seconds} s", flush=True)
             for name in asked.part or PARTS:
                 print(name, flush=True)
-                rows += PARTS[name](place, plan)
+                try:
+                    rows += PARTS[name](place, plan)
+                except NoAnswer as error:
+                    failed.append(name)
+                    print(f"{name}: NOT MEASURED. {error}", flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
@@ -35,3 +40,5 @@ def main(arguments: Sequence[str] = ()) -> None:
                 "\nMedians of the rounds. Ratios, median (least to most): requests of ours to theirs, their CPU to ours"
             )
             print(table(rows))
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}.")

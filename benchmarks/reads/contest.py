@@ -99,7 +99,9 @@ class Transactions:
 def hold(stage: Stage, plan: Plan, contestants: Sequence[Contestant]) -> Mapping[str, Sequence[Run]]:
     """By name; the first run of each, which is to warm it, counts nothing. Raises NoAnswer."""
     for contestant in contestants:
-        _run(stage, contestant, 1)
+        drive(contestant.server.port, contestant.gets, 1, stage.folder)
+        if contestant.witness:
+            contestant.witness.settle(contestant)
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
     for number in range(plan.rounds):
         for contestant in contestants[:: -1 if number % 2 else 1]:
@@ -117,6 +119,8 @@ def _run(stage: Stage, contestant: Contestant, seconds: int) -> Run:
     answers = drive(contestant.server.port, contestant.gets, seconds, stage.folder)
     spent = cpu_seconds(pid) - spent
     strangers = machine.share_of_others(_own_seconds() - own)
+    if not answers.requests:
+        raise NoAnswer(f"{contestant.name} gave no answer in {seconds} s.")
     if witness:
         witness.settle(contestant)
         each = (witness.seen() - seen) / answers.requests

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from application.pages import POST_FIELDS, Cursor
 from benchmarks.reads.answers import ask, must_be_alike
 from benchmarks.reads.archive import Post
-from benchmarks.reads.clients import Gets
+from benchmarks.reads.clients import Gets, NoAnswer
 from benchmarks.reads.contest import Compared, Contestant, EntriesRead, Plan, Row, Transactions, hold
 from benchmarks.reads.nginx import PATH as NGINX_PATH
 from benchmarks.reads.nginx import has_nginx, nginx
@@ -174,7 +174,7 @@ def depth(stage: Stage, plan: Plan) -> Sequence[Row]:
             Contestant(FIRST_PAGE, ours, Gets(first), reads),
         ]
         if len(ask(ours, deep.pop()).json()["items"]) != len(ask(ours, first.pop()).json()["items"]):
-            raise RuntimeError("The pages differ in size.")
+            raise NoAnswer("The pages differ in size.")
         compared = Compared(f"list at depth {DEPTH:,} by cursor", hold(stage, plan, contestants))
     return [compared.row(OURS, FIRST_PAGE, 1 / 1.2)]
 
@@ -217,7 +217,7 @@ def views(stage: Stage, plan: Plan) -> Sequence[Row]:
         before = _views_of(stage, _hot_post(stage))
         compared = Compared("hot post, views counted", hold(stage, plan, contestants))
         if _views_of(stage, _hot_post(stage)) == before:
-            raise RuntimeError("No views were counted.")
+            raise NoAnswer("No views were counted.")
     return [compared.row(OURS, UNCOUNTED, 0.95)]
 
 
