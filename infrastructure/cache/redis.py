@@ -35,6 +35,7 @@ _HIDDEN = ("NOPERM", "ERR unknown command")
 _TEXT = ("utf-8", "surrogatepass")
 _AT_A_TIME = 500
 _CONSIDERED = 4
+_NO_LOOK: tuple[Sequence[str] | None, bytes] = None, b""
 
 
 class RedisCache:
@@ -58,7 +59,7 @@ class RedisCache:
         self._wire: Wire | None = None
         self._names = Names.under("")
         self._run_id: str | None = None
-        self._looks: dict[str, bytes] = {}
+        self._looks: dict[str, tuple[Sequence[str], bytes]] = {}
         self._missed: set[str] = set()
         self._lost = asyncio.Event()
         self._tried = asyncio.Event()
@@ -88,19 +89,19 @@ class RedisCache:
         wire = self._wire
         if wire is None:
             raise Unavailable("Redis")
-        packed = self._looks.get(key)
-        if packed is None:
+        known_tags, packed = self._looks.get(key, _NO_LOOK)
+        if known_tags != tags:
             packed = self._packed_look(key, tags)
         entry, *tokens = await wire.call_alike(packed)
         return Look(entry, tuple(tokens))
 
     def _packed_look(self, key: str, tags: Sequence[str]) -> bytes:
-        """Remembered: the keys that are read are few, and a key always has the same tags."""
+        """Remembered: the keys that are read again and again are few."""
         names = self._names
         packed = pack(("MGET", names.page(key), *map(names.tag, tags)))
         if len(self._looks) >= LOOKS_REMEMBERED:
             self._looks.clear()
-        self._looks[key] = packed
+        self._looks[key] = tags, packed
         return packed
 
     async def tokens(self, tags: Sequence[str]) -> tuple[bytes, ...]:
