@@ -70,8 +70,8 @@ class Tally:
     wrong_totals: list[tuple[str, int]] = field(default_factory=list)
     lost: int = 0
     """Connections that ended before all was answered."""
-    took: list[float] = field(default_factory=list)
-    """In seconds, where it is wanted."""
+    times: list[tuple[float, float]] | None = None
+    """When each was asked for and how long its answer took, in seconds; None: nobody wants to know."""
 
     @property
     def checked(self) -> int:
@@ -117,7 +117,6 @@ class Reading:
     """Requests that one connection has under way at once."""
     pause_s: float = 0.0
     """Between an answer and the next request."""
-    timed: bool = False
     _drawn: deque[Asked] = field(default_factory=deque)
 
     async def read(self, connections: int) -> None:
@@ -219,8 +218,8 @@ class _Reader(asyncio.Protocol):
         process = self._process
         tally.statuses[status] += 1
         tally.by_process[process] += 1
-        if reading.timed:
-            tally.took.append(time.monotonic() - sent.at)
+        if tally.times is not None:
+            tally.times.append((sent.at, time.monotonic() - sent.at))
         page, floors = sent.page, sent.floors
         total: int | None = None
         if status == 200:

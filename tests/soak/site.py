@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,14 +23,19 @@ ADMIN = "admin"
 PASSWORD = "correct horse"
 
 
+HOSTS: Mapping[str, Mapping[str, str]] = {
+    "writing": {"BYLINE_API_PROCESSES": "2"},
+    "other": {},
+    "shared": {"BYLINE_L1_MAX_BYTES": "0"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """`writing` has two processes; `other` is another host with pages in its own memory, `shared` one without."""
 
     servers: Tree
-    writing: int
-    other: int
-    shared: int
+    ports: Mapping[str, int]
 
     @property
     def redis(self) -> "Redis":
@@ -51,8 +57,9 @@ def author(number: int) -> str:
 
 
 @asynccontextmanager
-async def site(folder: Path) -> AsyncIterator[Site]:
-    """With an administrator and the authors; its PostgreSQL and its Valkey are its own, and start again when killed."""
+async def site(folder: Path, *names: str) -> AsyncIterator[Site]:
+    """Of these HOSTS, with an administrator and the authors. Its PostgreSQL and its Valkey are its own, and start again
+    when they are killed."""
     async with tree(folder / "servers") as servers, AsyncExitStack() as stack:
         await upgrade(servers.database_url)
         async with service(servers.database_url, servers.redis_url, folder) as office:
@@ -68,24 +75,30 @@ async def site(folder: Path) -> AsyncIterator[Site]:
             "BYLINE_LOG_LEVEL": "warning",
             "BYLINE_LOG_FORMAT": "json",
         }
-        hosts = {
-            "writing": {"BYLINE_API_PROCESSES": "2"},
-            "other": {"BYLINE_HOST_TOKENS": str(folder / "other" / "tokens")},
-            "shared": {"BYLINE_HOST_TOKENS": str(folder / "shared" / "tokens"), "BYLINE_L1_MAX_BYTES": "0"},
-        }
-        own = {"BYLINE_HOST_TOKENS": str(folder / "writing" / "tokens")}
-        ports = {}
+        hosts = {name: {**HOSTS[name], "BYLINE_PORT": str(a_free_port())} for name in names}
         for name, settings in hosts.items():
             (folder / name).mkdir()
-            ports[name] = a_free_port()
-            told = common | own | settings | {"BYLINE_PORT": str(ports[name])}
-            await stack.enter_async_context(running(folder / name, "serve", **told))
+            tokens = str(folder / name / "tokens")
+            running_it = running(folder / name, "serve", **common, **settings, BYLINE_HOST_TOKENS=tokens)
+            await stack.enter_async_context(running_it)
         (folder / "worker").mkdir()
-        await stack.enter_async_context(running(folder / "worker", "worker", **common, **own))
+        tokens = str(folder / "writing" / "tokens")
+        await stack.enter_async_context(running(folder / "worker", "worker", **common, BYLINE_HOST_TOKENS=tokens))
+        ports = {name: int(settings["BYLINE_PORT"]) for name, settings in hosts.items()}
         for name, port in ports.items():
-            url = f"http://127.0.0.1:{port}"
-            await eventually(lambda url=url: answers(url), f"{name} is ready")  # type: ignore[misc]
-        yield Site(servers, **ports)
+            await eventually(partial(answers, f"http://127.0.0.1:{port}"), f"{name} is ready")
+        yield Site(servers, ports)
+
+
+@asynccontextmanager
+async def stopped(process: psutil.Process) -> AsyncIterator[None]:
+    """It stands still."""
+    process.suspend()
+    try:
+        await eventually(lambda: process.status() == psutil.STATUS_STOPPED, "it stands still")
+        yield
+    finally:
+        process.resume()
 
 
 async def said(folder: Path) -> str:

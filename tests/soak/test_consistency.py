@@ -28,7 +28,7 @@ import uvloop
 from tests.soak.disturbances import Disturbance, Outage
 from tests.soak.history import History
 from tests.soak.readers import Asked, Processes, Reading, Stale, Tally
-from tests.soak.site import Site, said, site
+from tests.soak.site import HOSTS, Site, said, site
 from tests.soak.writers import POSTS, USERS, Writers
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +48,7 @@ class Variant:
     def __init__(self, here: Site, history: History, processes: Processes, reads: int) -> None:
         self.history = history
         self.processes = processes
-        self.tallies = {name: Tally(name) for name in ("writing", "other", "shared")}
+        self.tallies = {name: Tally(name) for name in HOSTS}
         self._here = here
         self._reads = reads
         self._ended = False
@@ -62,7 +62,7 @@ class Variant:
 
     async def run(self, name: str) -> tuple[Disturbance, float]:
         """With how long it took to read."""
-        async with Writers(self._here.writing, self.history, self.processes, self.is_over) as writers:
+        async with Writers(self._here.ports["writing"], self.history, self.processes, self.is_over) as writers:
             pages, weights = await writers.begin()
             disturbance = Disturbance(self._here, writers, self.is_over)
             began = time.monotonic()
@@ -81,7 +81,7 @@ class Variant:
 
     def _reading(self, address: str, pages: list[Asked], weights: list[int], depth: int) -> Reading:
         return Reading(
-            port=getattr(self._here, address),
+            port=self._here.ports[address],
             pages=pages,
             weights=weights,
             history=self.history,
@@ -153,7 +153,7 @@ def test_no_read_is_older_than_what_was_acknowledged_before_it(
 
 
 async def _checked(folder: Path, capsys: pytest.CaptureFixture[str], name: str, reads: int) -> None:
-    async with site(folder) as here:
+    async with site(folder, *HOSTS) as here:
         history = History(len(POSTS) + len(USERS))
         variant = Variant(here, history, Processes(), reads)
         disturbance, took = await variant.run(name)
