@@ -94,7 +94,7 @@ async def most_waiting(watcher: Any, now: Callable[[], Awaitable[Reads]], before
             most = max(most, await watcher.fetchval(_WAITING))
             come = total("misses", before, await now())
             await asyncio.sleep(POLL_S)
-    return max(most, await watcher.fetchval(_WAITING))
+    return most
 
 
 async def reads(api: Api, admin: dict[str, str], processes: Processes) -> Reads:

@@ -61,8 +61,8 @@ class Disturbance:
     async def _cut(self) -> None:
         began = time.monotonic()
         async with self.site.redis as redis:
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await redis.client_kill_filter(_type="normal", skipme=True)
+            await redis.client_kill_filter(_type="pubsub")
         self.outages.append(Outage(began, time.monotonic()))
 
     async def _restart(self) -> None:

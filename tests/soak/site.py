@@ -39,7 +39,8 @@ class Site:
 
     @property
     def redis(self) -> "Redis":
-        return Redis.from_url(self.servers.redis_url, socket_timeout=1, socket_connect_timeout=1)
+        redis: Redis = Redis.from_url(self.servers.redis_url, socket_timeout=1, socket_connect_timeout=1)
+        return redis
 
     async def has_redis(self) -> bool:
         try:
