@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 from application.caching.reading import Counts, ReadThrough
 from application.caching.tags import (
@@ -41,14 +40,6 @@ class CacheStats:
     async def __call__(self, *, actor: Actor) -> CacheFigures:
         actor.require_operator()
         return CacheFigures(await self.cache.stats(), replace(self.read.counts))
-
-
-def post_ref(text: str) -> PostId | Slug:
-    """An id where it is a UUID, else a slug. Raises InvalidValue."""
-    try:
-        return PostId(UUID(text))
-    except ValueError:
-        return Slug(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,14 @@ from application.ports.services import Clock, Ids, JobQueue
 from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Actor
 from domain.ids import WarmingId
+from domain.imports import ImportJob
 from domain.warmings import Warming, WarmingReason, WarmingReport
 
 WARM_CACHE = "cache.warm"
+
+
+def has_changed_pages(job: ImportJob) -> bool:
+    return not job.options.dry_run and bool(job.tally.created or job.tally.updated or job.tally.authors_created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class RequestWarming:
         """Raises NotAllowed."""
         actor.require_operator()
         return await self.because(WarmingReason.REQUEST)
+
+    async def after(self, job: ImportJob) -> None:
+        """Where an import that has finished has changed what is shown."""
+        if has_changed_pages(job):
+            await self.because(WarmingReason.IMPORT)
 
     async def because(self, reason: WarmingReason) -> Warming:
         async with self.begin() as work:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Self
+from uuid import UUID
 
 from domain.actors import Actor, sees_everything
 from domain.errors import InvalidValue, NotAllowed, VersionMismatch
@@ -88,6 +89,13 @@ class Slug:
 
     def __str__(self) -> str:
         return self.value
+
+
+def post_ref(text: str) -> PostId | Slug:
+    """How posts are asked for: an id where it looks like a UUID, else a slug. Raises InvalidValue."""
+    if _UUID.fullmatch(text.lower()):
+        return PostId(UUID(text))
+    return Slug(text)
 
 
 def slug_made_from(words: str, post_id: PostId) -> str:

@@ -308,4 +308,5 @@ async def running(container: Container, *, listening: bool = False) -> AsyncIter
         for resource in (*container.opened(), *container.cache_connections(), *listeners):
             stack.push_async_callback(resource.close)
             await resource.open()
+        stack.push_async_callback(container.forgetting().idle)
         yield container.use_cases()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from application.caching.warming import until_set
-from application.warmings import RequestWarming, RunWarming
+from application.warmings import RequestWarming, RunWarming, has_changed_pages
 from domain.errors import Busy, Unavailable
 from domain.imports import ImportJob
 from domain.warmings import Warming, WarmingReason
@@ -17,8 +17,8 @@ log = structlog.get_logger(__name__)
 
 
 class Warmer:
-    """Asks for a warming when it starts, when an import has changed something, and every `every_s` (0: never), for all
-    workers together. Looks into the queue when it is woken, and every `look_every_s`: wake-ups may be lost."""
+    """Asks for a warming when it starts, when an import has changed something, and every `every_s`, for all workers
+    together; with `every_s` 0 never of its own. Looks into the queue when it is woken, and every `look_every_s`: wake-ups may be lost."""
 
     def __init__(
         self, request_warming: RequestWarming, run_warming: RunWarming, *, every_s: float, look_every_s: float = 2.0
@@ -28,7 +28,7 @@ class Warmer:
         self._every_s = every_s
         self._look_every_s = look_every_s
         self._schedule_due_at = 0.0
-        self._wanted = {WarmingReason.START: None}
+        self._wanted = {WarmingReason.START: None} if every_s else {}
         self._woken = asyncio.Event()
 
     async def wake(self, _topic: str, _key: str) -> None:
@@ -36,8 +36,7 @@ class Warmer:
 
     def imported(self, job: ImportJob) -> None:
         """An import has finished."""
-        tally = job.tally
-        if not job.options.dry_run and (tally.created or tally.updated or tally.authors_created):
+        if self._every_s and has_changed_pages(job):
             self._wanted[WarmingReason.IMPORT] = None
             self._woken.set()
 

@@ -26,7 +26,7 @@ from application.pages import (
 from domain.actors import Role
 from domain.errors import InvalidValue
 from domain.ids import PostId, UserId
-from domain.posts import Slug
+from domain.posts import Slug, post_ref
 
 Query = TypeVar("Query", PostQuery, UserQuery)
 
@@ -89,17 +89,10 @@ def page_key(text: str) -> PageKey:
         if kind == "user" and including in ("", "posts"):
             return user_key(UserId(UUID(name)), including == "posts")
         if kind == "post" and not including:
-            return post_key(_post_ref(name))
+            return post_key(post_ref(name))
     except (InvalidValue, KeyError, TypeError) as error:
         raise ValueError(f"{text!r} names no page.") from error
     raise ValueError(f"{text!r} names no page.")
-
-
-def _post_ref(name: str) -> PostId | Slug:
-    try:
-        return PostId(UUID(name))
-    except ValueError:
-        return Slug(name)
 
 
 def _packed(query: PostQuery | UserQuery) -> str:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from socket import gethostname
 
 SLOTS = 2**16
 ID_BYTES = 8
@@ -70,7 +71,8 @@ def host_tokens_path(data_dir: Path) -> Path:
     if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
         named = blake2b(_LAYOUT + os.fsencode(data_dir.resolve()), digest_size=8).hexdigest()
         return _SHARED_MEMORY / f"byline-{os.geteuid()}-{named}"
-    return data_dir / "host_tokens"
+    # Named by the host: a folder that several share, over a network, is no memory that they share.
+    return data_dir / f"host_tokens-{gethostname()}"
 
 
 def _slot(tag: str) -> int:

@@ -120,7 +120,8 @@ async def _figures(byline: "UseCases", actor: "Actor") -> Mapping[str, int | flo
 
 
 def _named(posts: "list[str] | tuple[()]", users: "list[str] | tuple[()]") -> "Forgettable":
-    from application.cache_control import Forgettable, post_ref
+    from application.cache_control import Forgettable
+    from domain.posts import post_ref
 
     try:
         return Forgettable(tuple(map(post_ref, posts)), tuple(UserId(UUID(user)) for user in users))

@@ -155,5 +155,6 @@ async def _run(byline: "UseCases", import_id: ImportId) -> ImportJob:
         with suppress(WrongState, LeaseLost):
             job = await byline.run_import(import_id)
             if job.is_finished:
+                await byline.request_warming.after(job)
                 return job
         await asyncio.sleep(TAKEN_PAUSE_S)

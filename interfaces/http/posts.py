@@ -1,6 +1,5 @@
 """Posts, by id or by slug."""
 
-import re
 from functools import partial
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from domain import errors
 from domain.actors import Actor
 from domain.errors import InvalidValue, PostNotFound
 from domain.ids import PostId
-from domain.posts import Slug
+from domain.posts import Slug, post_ref
 from interfaces.http.access import OPTIONAL_SIGN_IN, ActorNow, App, opened, viewer_of
 from interfaces.http.answers import address, shown, written
 from interfaces.http.etags import expected_version
@@ -40,7 +39,6 @@ from interfaces.http.schemas.posts import PostCreation, PostList, PostPatch, Pos
 
 routes = router("/v1/posts", tag="Posts")
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _CHANGE = told(*BODY, *CONDITION, *PERMITTED, errors.PostNotFound, errors.SlugTaken, headers=ETAG)
 _STATE = told(*CONDITION, *PERMITTED, errors.PostNotFound, headers=ETAG)
 _GUARDED = {"parameters": [IF_MATCH]}
@@ -135,10 +133,8 @@ async def _expected(post_id: PostId, request: Request, app: UseCases, actor: Act
 
 def ref_of(text: str) -> PostId | Slug:
     """Raises PostNotFound for what is neither."""
-    if _UUID.fullmatch(text):
-        return PostId(UUID(text))
     try:
-        return Slug(text)
+        return post_ref(text)
     except InvalidValue:
         raise PostNotFound(text) from None
 

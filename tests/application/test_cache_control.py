@@ -2,11 +2,11 @@
 
 import pytest
 
-from application.cache_control import CacheStats, ForgetPages, Forgettable, post_ref
+from application.cache_control import CacheStats, ForgetPages, Forgettable
 from application.caching.reading import ReadThrough
 from domain.actors import Actor, Role
 from domain.errors import InvalidValue, NotAllowed
-from domain.posts import Slug
+from domain.posts import Slug, post_ref
 from infrastructure.cache.memory import MemoryCache
 from tests.application.house import House
 from tests.builders import a_post, an_actor

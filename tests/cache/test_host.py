@@ -5,6 +5,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_every_name_of_a_data_folder_has_the_same_table(tmp_path: Path) -> None:
 
 def test_without_memory_for_files_it_lies_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infrastructure.cache.host._SHARED_MEMORY", tmp_path / "none")
-    assert host_tokens_path(tmp_path) == tmp_path / "host_tokens"
+    assert host_tokens_path(tmp_path) == tmp_path / f"host_tokens-{gethostname()}"
 
 
 def test_no_store_needs_room_on_the_disk(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Every statement of every repository belongs to a unit of work that is still at work."""
 
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 
@@ -11,15 +12,22 @@ from application.ports.repositories import (
     PostRepository,
     SessionRepository,
     UserRepository,
+    ViewBatch,
+    ViewRepository,
+    WarmingRepository,
 )
 from application.ports.work import Outbox, UnitOfWork
+from domain.ids import WarmingId
 from domain.imports import RowError
+from domain.warmings import Warming, WarmingReason
 from tests.builders import NOON, a_job, a_message, a_post, a_session, a_token, a_user, an_account, imported
 from tests.contract.adapters import Adapters, packed
 
 USER, POST, JOB, MESSAGE = a_user(), a_post(), a_job(), a_message()
 SESSION, ACCOUNT = a_session(USER), an_account(USER)
 TOKEN = a_token(SESSION)
+BATCH = ViewBatch(uuid4(), 1, {POST.id: 1})
+WARMING = Warming(WarmingId(uuid4()), WarmingReason.REQUEST, NOON)
 STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "users.get": lambda work: work.users.get(USER.id),
     "users.lock": lambda work: work.users.lock(USER.id),
@@ -70,6 +78,7 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "imports.change": lambda work: work.imports.change(JOB),
     "imports.hold": lambda work: work.imports.hold(JOB),
     "imports.renew": lambda work: work.imports.renew(JOB, until=NOON),
+    "imports.save_caution": lambda work: work.imports.save_caution(JOB),
     "imports.save": lambda work: work.imports.save(JOB),
     "imports.add_errors": lambda work: work.imports.add_errors(JOB.id, [RowError(1, None, "bad_row", "No.", None)]),
     "imports.errors": lambda work: work.imports.errors(JOB.id, after=0, limit=1),
@@ -78,6 +87,16 @@ STATEMENTS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {
     "imports.add_marks": lambda work: work.imports.add_marks(JOB.id, [b"mark"]),
     "imports.marks_among": lambda work: work.imports.marks_among(JOB.id, [b"mark"]),
     "imports.delete_marks": lambda work: work.imports.delete_marks(finished_before=NOON, limit=1),
+    "views.add": lambda work: work.views.add(BATCH, at=NOON),
+    "views.forget_processes": lambda work: work.views.forget_processes(before=NOON, limit=1),
+    "warmings.queue_up": lambda work: work.warmings.queue_up(),
+    "warmings.get": lambda work: work.warmings.get(WARMING.id),
+    "warmings.newest": lambda work: work.warmings.newest(1),
+    "warmings.find_queued": lambda work: work.warmings.find_queued(),
+    "warmings.add": lambda work: work.warmings.add(WARMING),
+    "warmings.claim": lambda work: work.warmings.claim(at=NOON, until=NOON),
+    "warmings.finish": lambda work: work.warmings.finish(WARMING),
+    "warmings.delete_old": lambda work: work.warmings.delete_old(requested_before=NOON, kept=1),
     "outbox.add": lambda work: work.outbox.add(MESSAGE),
     "outbox.claim": lambda work: work.outbox.claim(1, at=NOON, until=NOON),
     "outbox.done_many": lambda work: work.outbox.done_many([MESSAGE.id]),
@@ -99,6 +118,8 @@ def test_every_statement_of_every_repository_is_among_them() -> None:
         "accounts": AccountRepository,
         "sessions": SessionRepository,
         "imports": ImportRepository,
+        "views": ViewRepository,
+        "warmings": WarmingRepository,
         "outbox": Outbox,
     }
     declared = {f"{name}.{method}" for name, port in ports.items() for method in vars(port) if method.islower()}

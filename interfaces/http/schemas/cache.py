@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from application.cache_control import Forgettable, post_ref
+from application.cache_control import Forgettable
 from domain.errors import InvalidValue
 from domain.ids import UserId
-from domain.posts import SLUG_MAX, SLUG_PATTERN
+from domain.posts import SLUG_MAX, SLUG_PATTERN, post_ref
 from domain.warmings import Ending, Warming, WarmingReason, WarmingReport, WarmingState
 from interfaces.http.schemas.fields import Model, rule
 from interfaces.http.schemas.lists import listing
