@@ -69,8 +69,10 @@ class Place:
     def is_quiet(self) -> bool:
         return bool(self.warmings()) and all(warming.is_finished for warming in self.warmings())
 
-    def warmer(self, *, every_s: float = 0, look_every_s: float = HOUR_S) -> Warmer:
-        return Warmer(self.request_warming, self.run_warming, every_s=every_s, look_every_s=look_every_s)
+    def warmer(self, *, every_s: float = 0, look_every_s: float = HOUR_S, unasked: bool = True) -> Warmer:
+        return Warmer(
+            self.request_warming, self.run_warming, every_s=every_s, look_every_s=look_every_s, unasked=unasked
+        )
 
     @asynccontextmanager
     async def at_work(self, *warmers: Warmer) -> AsyncIterator[None]:
@@ -156,6 +158,17 @@ async def test_it_is_warmed_on_schedule_once_for_all_workers(place: Place) -> No
             await place.until(lambda n=number: place.scheduled == n)  # type: ignore[misc]  # its default
             await place.until(lambda: place.is_quiet)
     assert place.scheduled == 3
+
+
+async def test_where_nothing_is_to_be_warmed_unasked_it_waits_to_be_asked(place: Place) -> None:
+    warmer = place.warmer(look_every_s=0.001, unasked=False)
+    async with place.at_work(warmer):
+        warmer.imported(replace(a_job(), tally=Tally(created=3)))
+        looks = place.looks
+        await place.until(lambda: place.looks > looks + 5)
+        assert place.warmings() == []
+        await place.request_warming.because(WarmingReason.REQUEST)
+        await place.until_done(WarmingReason.REQUEST)
 
 
 async def test_without_a_schedule_nobody_asks(place: Place) -> None:
