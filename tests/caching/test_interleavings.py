@@ -1,0 +1,154 @@
+"""Few writers and readers in all interleavings; tests/soak has more of them. And: what is not the protocol is found."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from application.caching.forgetting import Forgetting
+from application.caching.reading import ReadThrough, packed
+from domain.errors import Unavailable
+from infrastructure.cache.redis import RedisCache
+from tests.caching.explorer import explore
+from tests.caching.processes import KEY, NOW, TTL_S, Code, Stale
+from tests.caching.stepping import RememberedValkey
+from tests.caching.world import Plan
+
+Load = Callable[[], Awaitable[bytes]]
+
+ONE_WRITER = Plan(hosts=(0, 0), readers=(0, 0), writers=(1,))
+TWO_WRITERS = Plan(hosts=(0, 0, 0), readers=(0,), writers=(1, 2))
+
+
+@pytest.fixture
+def valkey(redis_url: str) -> Iterator[RememberedValkey]:
+    valkey = RememberedValkey(redis_url)
+    yield valkey
+    valkey.close()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(replace(ONE_WRITER, flushes=1), id="flushed"),
+        pytest.param(replace(ONE_WRITER, readers=(0,), tags=("post:1", "all"), evictions=2), id="evicted"),
+        pytest.param(replace(ONE_WRITER, at_once=True, with_refresh=True), id="at once, and loaded anew early"),
+        pytest.param(replace(ONE_WRITER, readers=(0,), is_warm=True, losses=1), id="connections lost"),
+        pytest.param(replace(TWO_WRITERS, flushes=1), id="two writers"),
+        pytest.param(Plan(hosts=(0, 0), readers=(0, 1), writers=(1,)), id="two processes of a host"),
+        pytest.param(Plan(hosts=(0, 1), readers=(0, 1), writers=(1,)), id="two hosts"),
+    ],
+)
+def test_no_read_is_older_than_a_write_acknowledged_before_it_and_nothing_stale_is_left(
+    plan: Plan, valkey: RememberedValkey
+) -> None:
+    explored = explore(plan, valkey)
+
+    assert explored.ends > 0
+    assert explored.states > 100
+    print(explored)
+
+
+def found_guilty(plan: Plan, valkey: RememberedValkey) -> None:
+    with pytest.raises(Stale):
+        explore(plan, valkey)
+
+
+class TokensAfterTheLoad(ReadThrough):
+    async def read(self, key: str, tags: Sequence[str], load: Load) -> tuple[bytes, bool]:
+        look = await self.cache.look(key, tags)
+        joined = b"".join(token or b"" for token in look.tokens)
+        if look.entry is not None and None not in look.tokens and look.entry.startswith(joined):
+            return look.entry[len(joined) + 12 :], True
+        value = await load()
+        tokens = await self.cache.tokens(tags)
+        self.cache.store(key, packed(tokens, NOW + TTL_S, 0.0, value), ttl_s=TTL_S)
+        return value, False
+
+
+def test_the_explorer_finds_tokens_that_are_read_after_the_load(valkey: RememberedValkey) -> None:
+    found_guilty(replace(ONE_WRITER, with_l1=False, code=Code(read=TokensAfterTheLoad)), valkey)
+
+
+class BlindRead(ReadThrough):
+    async def read(self, key: str, tags: Sequence[str], load: Load) -> tuple[bytes, bool]:
+        look = await self.cache.look(key, tags)
+        if look.entry is not None:
+            return look.entry, True
+        value = await load()
+        self.cache.store(key, value, ttl_s=TTL_S)
+        return value, False
+
+
+class DeletingCache(RedisCache):
+    async def forget(self, tags: Collection[str]) -> None:
+        await self._present().transaction([("UNLINK", self._names.page(KEY))])
+
+
+def test_the_explorer_finds_a_blind_set_beside_a_delete_after_the_commit(valkey: RememberedValkey) -> None:
+    found_guilty(replace(ONE_WRITER, with_l1=False, code=Code(read=BlindRead, cache=DeletingCache)), valkey)
+
+
+class CountingCache(RedisCache):
+    """Of eight digits, as many as a token has bytes."""
+
+    async def tokens(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+        names = [self._names.tag(tag) for tag in tags]
+        await self._present().transaction([("SET", name, b"10000000", "NX") for name in names])
+        return tuple(await self._present().transaction([("GET", name) for name in names]))
+
+    async def forget(self, tags: Collection[str]) -> None:
+        names = [self._names.tag(tag) for tag in tags]
+        await self._present().transaction(
+            [command for name in names for command in (("SET", name, b"10000000", "NX"), ("INCR", name))]
+        )
+
+
+COUNTED = replace(TWO_WRITERS, readers=(0, 0), with_l1=False, code=Code(cache=CountingCache), can_rename=False)
+
+
+def test_the_explorer_finds_counters_instead_of_tokens_where_a_tag_is_evicted(valkey: RememberedValkey) -> None:
+    found_guilty(replace(COUNTED, evictions=1), valkey)
+
+
+def test_counters_are_innocent_where_nothing_is_evicted(valkey: RememberedValkey) -> None:
+    explore(COUNTED, valkey)
+
+
+class HostFirst(Forgetting):
+    async def __call__(self, tags: Collection[str]) -> None:
+        self.host.forget(tags)
+        await self.shared.forget(tags)
+
+
+def test_the_explorer_finds_a_host_that_forgets_before_the_shared_cache_does(valkey: RememberedValkey) -> None:
+    found_guilty(replace(ONE_WRITER, code=Code(forgetting=HostFirst)), valkey)
+
+
+class AnyFlight(ReadThrough):
+    def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> Any:
+        flight = self._flights.get(key)
+        return flight.task if flight is not None else self._fly(key, tokens, load)
+
+
+def test_the_explorer_finds_a_reader_that_joins_a_load_of_other_tokens(valkey: RememberedValkey) -> None:
+    found_guilty(replace(ONE_WRITER, code=Code(read=AnyFlight)), valkey)
+
+
+class Forgetful(RedisCache):
+    async def forget(self, tags: Collection[str]) -> None:
+        if self._wire is None:
+            raise Unavailable("Redis")
+        await self._forget(self._wire, self._names, tags, sender=self._host_id)
+
+
+class Uncaring(Forgetting):
+    async def at_once(self, message: Any) -> None:
+        await super().at_once(message)
+        self._done[message.id] = None
+
+
+def test_the_explorer_finds_a_failed_write_that_is_taken_for_forgotten(valkey: RememberedValkey) -> None:
+    code = Code(cache=Forgetful, forgetting=Uncaring)
+    found_guilty(replace(ONE_WRITER, is_warm=True, losses=1, code=code), valkey)
