@@ -28,6 +28,7 @@ ORM: Final = "SQLAlchemy ORM"
 FIRST_PAGE: Final = "its first page"
 UNCOUNTED: Final = "without counting"
 
+POSTS_IN_TURN: Final = 500
 DEPTH: Final = 150_000
 DEEP_PAGES: Final = 2_000
 PAGES: Final = 50_000
@@ -110,14 +111,25 @@ def hot(stage: Stage, plan: Plan) -> Sequence[Row]:
 
 
 def shared(stage: Stage, plan: Plan) -> Sequence[Row]:
+    """One post, for which readers of one moment share a look into Valkey; and many, for which they hardly can."""
     path = _post_path(stage)
+    many = [f"/v1/posts/{post.slug}" for post in stage.posts[:POSTS_IN_TURN]]
+    rows = []
     with stage.ours(BYLINE_L1_MAX_BYTES="0") as ours, _ready(stage, ours, path) as ready:
-        contestants = [
-            Contestant(OURS, ours, Gets([path]), EntriesRead(stage, 0.99, float("inf"))),
-            Contestant(READY, ready, Gets(["/ready"])),
-        ]
-        must_be_alike(contestants)
-        return [Compared("hot post, shared cache only", hold(stage, plan, contestants)).row(OURS, READY, 2.5)]
+        for name, paths, least in (
+            ("hot post, shared cache only", [path], 0.005),
+            (f"{POSTS_IN_TURN:,} hot posts, shared cache only", many, 0.99),
+        ):
+            for warming in paths:
+                ask(ours, warming)
+            contestants = [
+                Contestant(OURS, ours, Gets(paths), EntriesRead(stage, least, float("inf"))),
+                Contestant(READY, ready, Gets(["/ready"])),
+            ]
+            if paths == [path]:
+                must_be_alike(contestants)
+            rows.append(Compared(name, hold(stage, plan, contestants)).row(OURS, READY, 2.5))
+    return rows
 
 
 def not_modified(stage: Stage, plan: Plan) -> Sequence[Row]:
