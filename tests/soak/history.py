@@ -37,6 +37,8 @@ class History:
         self.begun = [0] * size
         self.hidden_begun = [0] * size
         self.acks: list[list[Ack]] = [[] for _ in range(size)]
+        self.latest = 0
+        """The resource of which something was acknowledged last."""
 
     def begin(self, resource: int, *, hides: bool = False) -> int:
         """The state that it is about to be written in."""
@@ -51,6 +53,7 @@ class History:
     def acknowledge(self, resource: int, state: int, at: float, process: int | None) -> None:
         assert state > self.floors[resource]
         self.floors[resource] = state
+        self.latest = resource
         self.acks[resource].append(Ack(state, at, process))
 
     def written(self) -> int:

@@ -117,7 +117,14 @@ class Reading:
     """Requests that one connection has under way at once."""
     pause_s: float = 0.0
     """Between an answer and the next request."""
+    follows: bool = False
+    """Every other request is for what was written just now."""
     _drawn: deque[Asked] = field(default_factory=deque)
+    _own: dict[int, Asked] = field(default_factory=dict)
+    _turn: bool = False
+
+    def __post_init__(self) -> None:
+        self._own = {page.expects[0]: page for page in self.pages if len(page.expects) == 1}
 
     async def read(self, connections: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -135,6 +142,9 @@ class Reading:
             await reader.ended
 
     def draw(self) -> Asked:
+        self._turn = not self._turn
+        if self.follows and self._turn and (own := self._own.get(self.history.latest)):
+            return own
         if not self._drawn:
             self._drawn.extend(random.choices(self.pages, self.weights, k=4096))
         return self._drawn.popleft()

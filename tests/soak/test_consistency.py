@@ -89,6 +89,7 @@ class Variant:
             is_over=self.is_over,
             tally=self.tallies[address],
             depth=depth,
+            follows=address == "other",
         )
 
     async def _read_at_rest(self, pages: list[Asked]) -> None:
