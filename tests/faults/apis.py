@@ -1,7 +1,6 @@
 """API processes on the servers of a test, and what is asked of them."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -94,8 +93,3 @@ async def published(api: Api, admin: dict[str, str], title: str) -> str:
 
 async def retitled(api: Api, admin: dict[str, str], path: str, title: str) -> None:
     (await api.http.patch(path, json={"title": title}, headers=admin)).raise_for_status()
-
-
-def events(api: Api) -> list[dict[str, Any]]:
-    """What it logged, in order."""
-    return [json.loads(line) for line in api.process.said.splitlines() if line.startswith("{")]

@@ -13,7 +13,7 @@ from dependency_injector import providers
 
 from application.caching.forgetting import Forgetting
 from application.ports.work import Message
-from infrastructure.cache.host import LocalHostTokens, SharedHostTokens
+from infrastructure.cache.host import LocalHostTokens
 from infrastructure.cache.redis import RedisCache
 from infrastructure.container import Container
 from infrastructure.settings import Settings
@@ -21,9 +21,8 @@ from infrastructure.settings import Settings
 
 class Step(StrEnum):
     COMMITTED = "committed"
-    SHARED_FORGOTTEN = "shared_forgotten"
-    HOST_FORGOTTEN = "host_forgotten"
-    ALL_FORGOTTEN = "all_forgotten"
+    FORGOTTEN_IN_REDIS = "forgotten_in_redis"
+    FORGOTTEN = "forgotten"
 
 
 Take = Callable[[Step], None]
@@ -44,18 +43,7 @@ class SteppedCache(RedisCache):
 
     async def forget(self, tags: Collection[str]) -> None:
         await super().forget(tags)
-        self._take(Step.SHARED_FORGOTTEN)
-
-
-class SteppedHost(SharedHostTokens):
-    def __init__(self, settings: Settings, take: Take) -> None:
-        assert settings.host_tokens is not None
-        super().__init__(settings.host_tokens)
-        self._take = take
-
-    def forget(self, tags: Collection[str]) -> None:
-        super().forget(tags)
-        self._take(Step.HOST_FORGOTTEN)
+        self._take(Step.FORGOTTEN_IN_REDIS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +53,16 @@ class SteppedForgetting(Forgetting):
     async def at_once(self, message: Message) -> None:
         self.take(Step.COMMITTED)
         await Forgetting.at_once(self, message)
-        self.take(Step.ALL_FORGOTTEN)
+        self.take(Step.FORGOTTEN)
 
 
 def override(take: Take) -> None:
     adapters = Container
-    host = providers.Singleton(SteppedHost, adapters.settings, take)
-    cache = providers.Singleton(SteppedCache, adapters.settings, host, take)
-    forgetting = providers.Singleton(SteppedForgetting, cache, host, adapters.clock, adapters.ids, take=take)
-    adapters.host_tokens.override(host)
+    cache = providers.Singleton(SteppedCache, adapters.settings, adapters.host_tokens, take)
     adapters.cache.override(cache)
-    adapters.forgetting.override(forgetting)
+    adapters.forgetting.override(
+        providers.Singleton(SteppedForgetting, cache, adapters.host_tokens, adapters.clock, adapters.ids, take=take)
+    )
 
 
 if __name__ == "__main__":

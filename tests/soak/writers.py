@@ -5,7 +5,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -24,7 +24,7 @@ USERS = range(len(POSTS), len(POSTS) + AUTHORS)
 IMPORTS = range(AUTHORS * (CHANGED + TOGGLED + REMADE), len(POSTS))
 TAG = "hot"
 CONTENT = "Words that are read more often than they are written. " * 8
-RENAME_SHARE = 0.01
+RENAME_SHARE = 0.004
 """Of the writes. Each makes every page be forgotten."""
 PATIENCE_S = 60.0
 
@@ -233,8 +233,3 @@ class Writers:
         answer = await http.post("/v1/auth/token", data={"username": name, "password": PASSWORD})
         http.headers["authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
         return http
-
-
-def settled(history: History) -> Sequence[int]:
-    """The resources whose last write was acknowledged."""
-    return [resource for resource, floor in enumerate(history.floors) if history.begun[resource] == floor]
