@@ -261,8 +261,11 @@ class Process:
         self.local = LocalPages(self.host, max_bytes=2**20, ttl_s=1e9)
         self.forgetting = code.forgetting(self.cache, self.host, FixedClock(NOON), CountingIds())
         self.loads: list[Load] = []
+        self.readers: list[asyncio.Task[None]] = []
+        """Those who wait."""
         self.effects = Effects()
         self.line: Line
+        self._gives_up: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None
         self._begin(Connecting(), lambda _: self.cache.open())
         self.loop.settle()
@@ -292,6 +295,15 @@ class Process:
             case ("return and reply", which):
                 self._return(which)
                 self.line.reply(1)
+            case ("give up", which):
+                self._give_up(self.readers[which])
+            case ("give up and reply", which):
+                self._give_up(self.readers[which])
+                self.line.reply(1)
+            case ("reply and give up", which):
+                reader = self.readers[which]
+                self.line.reply(1)
+                self._give_up(reader)
             case ("lose",):
                 sent = self.line.sent
                 self.effects.left = tuple(each.command for each in sent if each.said is None)
@@ -316,10 +328,22 @@ class Process:
     def _begin(self, who: Any, work: Callable[[Any], Any]) -> None:
         context = copy_context()
         context.run(OWNER.set, who)
-        self.loop.create_task(work(who), context=context).add_done_callback(self._ended)
+        task = self.loop.create_task(work(who), context=context)
+        task.add_done_callback(self._ended)
+        if isinstance(who, Reader):
+            self.readers.append(task)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._broken = self._broken or task.exception()
+        if task in self.readers:
+            self.readers.remove(task)
+        if not task.cancelled():
+            self._broken = self._broken or task.exception()
+        elif task is not self._gives_up:
+            self._broken = Stale("a reader who did not give up was given up")
+
+    def _give_up(self, reader: "asyncio.Task[None]") -> None:
+        self._gives_up = reader
+        reader.cancel()
 
     def _return(self, which: int) -> None:
         load = self.loads.pop(which)
@@ -344,7 +368,11 @@ class Process:
         task = asyncio.current_task()
         assert task is not None
         self.loads.append(load := Load(task, self.loop.create_future(), OWNER.get()))
-        return await load.returned
+        try:
+            return await load.returned
+        finally:
+            if load in self.loads:
+                self.loads.remove(load)
 
     def _answer(self, version: int, required: int) -> None:
         self.effects.answers.append(f"{version} answered")
@@ -425,6 +453,7 @@ class Cell:
         "live",
         "loads",
         "names",
+        "readers",
         "replies",
         "shape",
         "state",
@@ -441,6 +470,7 @@ class Cell:
         self.used = frozenset(self.names)
         self.kept = process.kept()
         self.loads = tuple(load.version for load in process.loads)
+        self.readers = len(process.readers)
         sent = process.line.sent
         self.replies = sum(1 for each in sent if each.said is not None)
         self.undone = None if self.replies == len(sent) else _versioned(sent[self.replies])

@@ -1,7 +1,7 @@
 """Few writers and readers in all interleavings; tests/soak has more of them. And: what is not the protocol is found."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from application.caching.reading import ReadThrough, packed
 from domain.errors import Unavailable
 from infrastructure.cache.redis import RedisCache
 from tests.caching.explorer import explore
-from tests.caching.processes import KEY, NOW, TTL_S, Code, Stale
+from tests.caching.processes import KEY, NOW, TTL_S, Code, Kind, Process, Stale
 from tests.caching.stepping import RememberedValkey
 from tests.caching.world import Plan
 
@@ -35,6 +35,7 @@ def valkey(redis_url: str) -> Iterator[RememberedValkey]:
         pytest.param(replace(ONE_WRITER, readers=(0,), tags=("post:1", "all"), evictions=2), id="evicted"),
         pytest.param(replace(ONE_WRITER, at_once=True, with_refresh=True), id="at once, and loaded anew early"),
         pytest.param(replace(ONE_WRITER, readers=(0,), is_warm=True, losses=1), id="connections lost"),
+        pytest.param(replace(ONE_WRITER, at_once=True, surrenders=1), id="given up"),
         pytest.param(replace(TWO_WRITERS, flushes=1), id="two writers"),
         pytest.param(Plan(hosts=(0, 0), readers=(0, 1), writers=(1,)), id="two processes of a host"),
         pytest.param(Plan(hosts=(0, 1), readers=(0, 1), writers=(1,)), id="two hosts"),
@@ -47,7 +48,6 @@ def test_no_read_is_older_than_a_write_acknowledged_before_it_and_nothing_stale_
 
     assert explored.ends > 0
     assert explored.states > 100
-    print(explored)
 
 
 def found_guilty(plan: Plan, valkey: RememberedValkey) -> None:
@@ -136,6 +136,16 @@ def test_the_explorer_finds_a_reader_that_joins_a_load_of_other_tokens(valkey: R
     found_guilty(replace(ONE_WRITER, code=Code(read=AnyFlight)), valkey)
 
 
+class EndedFlight(ReadThrough):
+    def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> Any:
+        flight = self._flights.get(key)
+        return flight.task if flight is not None and flight.tokens == tokens else self._fly(key, tokens, load)
+
+
+def test_the_explorer_finds_a_reader_that_joins_a_load_which_is_being_ended(valkey: RememberedValkey) -> None:
+    found_guilty(replace(ONE_WRITER, at_once=True, surrenders=1, code=Code(read=EndedFlight)), valkey)
+
+
 class Forgetful(RedisCache):
     async def forget(self, tags: Collection[str]) -> None:
         if self._wire is None:
@@ -152,3 +162,21 @@ class Uncaring(Forgetting):
 def test_the_explorer_finds_a_failed_write_that_is_taken_for_forgotten(valkey: RememberedValkey) -> None:
     code = Code(cache=Forgetful, forgetting=Uncaring)
     found_guilty(replace(ONE_WRITER, is_warm=True, losses=1, code=code), valkey)
+
+
+def test_the_explorer_knows_all_that_the_code_under_test_keeps(valkey: RememberedValkey) -> None:
+    """Where this fails, see whether `Process.state` still tells apart what will do different things."""
+    process = Process(Kind(0, ("all",), ("all",), True, Code()), lambda *asked: valkey.run((), *asked)[0])
+
+    kept = {type(each).__name__: " ".join(vars(each)) for each in (process.cache, process.line.wire, process.local)}
+    kept |= {each.__name__: " ".join(field.name for field in fields(each)) for each in (ReadThrough, Forgetting)}
+
+    assert kept == {
+        "RedisCache": "_address _host_id _deadline_s _now _channel _wire _names _run_id _looks _missed _lost _tried "
+        "_keeping _loose _counts",
+        "Wire": "asked answered refused writes is_dead _deadline_s _dropped _loop _transport _reader _outgoing "
+        "_waiting _alike _unanswered _timer _is_congested",
+        "LocalPages": "is_on _host _table _kept _reads _bytes _max_bytes _ttl_s",
+        "ReadThrough": "cache ttl_s patience_s now counts _flights _turns _waiting _loose",
+        "Forgetting": "shared host clock ids grace _done _under_way",
+    }

@@ -47,6 +47,8 @@ class Plan:
     evictions: int = 0
     losses: int = 0
     """Of a process's connection to Valkey; what was on its way is done at any later moment, or never."""
+    surrenders: int = 0
+    """Of readers, who give up waiting."""
     at_once: bool = False
     """Reads, replies, and a reply and the end of a load may also come in the same turn of a process's loop."""
     with_refresh: bool = False
@@ -75,6 +77,7 @@ class State(NamedTuple):
     flushes: int
     evictions: int
     losses: int
+    surrenders: int
     is_at_rest: bool = False
 
 
@@ -106,6 +109,7 @@ class World:
             flushes=plan.flushes,
             evictions=plan.evictions,
             losses=plan.losses,
+            surrenders=plan.surrenders,
         )
         while moves := self._own_moves(state):
             state = self.after(state, moves[0])
@@ -126,7 +130,18 @@ class World:
                 moves += [("evict", key) for key, _ in state.contents]
             if state.losses:
                 moves += [("lose", number) for number, cell in enumerate(state.cells) if not cell.is_away]
+            if state.surrenders:
+                moves += self._surrenders(state)
             moves += [("late", which) for which in range(len(state.left))]
+        return moves
+
+    def _surrenders(self, state: State) -> list[Move]:
+        moves: list[Move] = []
+        for number, cell in enumerate(state.cells):
+            names = ["give up"]
+            if self.plan.at_once and cell.replies:
+                names += ["give up and reply", "reply and give up"]
+            moves += [(name, number, which) for name in names for which in range(cell.readers)]
         return moves
 
     def _own_moves(self, state: State) -> list[Move]:  # noqa: C901 -- a table of moves
@@ -198,8 +213,10 @@ class World:
             case ("rest",):
                 unread = tuple(int(number in self.plan.readers) for number in range(len(state.cells)))
                 return state._replace(is_at_rest=True, unread=unread)
-            case (_, number, *arguments):
-                return self._step(state, number, (move[0], *arguments))
+            case (name, number, *arguments):
+                if "give up" in name:
+                    state = state._replace(surrenders=state.surrenders - 1)
+                return self._step(state, number, (name, *arguments))
         raise ValueError(move)
 
     def _step(self, state: State, number: int, step: Step) -> State:
