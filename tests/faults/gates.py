@@ -26,6 +26,9 @@ CREATE TRIGGER gate_2 AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION 
 CREATE TRIGGER gate_3 BEFORE UPDATE OF next_offset ON imports FOR EACH STATEMENT EXECUTE FUNCTION pass_gate(3);
 CREATE TRIGGER gate_4 AFTER UPDATE ON imports FOR EACH ROW
     WHEN (NEW.caution_began AND NOT OLD.caution_began) EXECUTE FUNCTION pass_gate(4);
+CREATE TRIGGER gate_5 AFTER UPDATE ON imports FOR EACH ROW
+    WHEN (OLD.caution_began AND NOT NEW.caution_began AND (OLD.fence, OLD.next_offset) = (NEW.fence, NEW.next_offset))
+    EXECUTE FUNCTION pass_gate(5);
 ALTER TABLE posts ENABLE ALWAYS TRIGGER gate_1;
 ALTER TABLE posts ENABLE ALWAYS TRIGGER gate_2;
 """
@@ -39,12 +42,14 @@ SELECT EXISTS (
 
 class Gate(IntEnum):
     """Before a chunk's new rows, in the middle of the COPY; once they are copied; and before the checkpoint, when all
-    else of the chunk is written. And before the mark of an attempt is committed, which has a transaction of its own."""
+    else of the chunk is written. And before the marks of an attempt are committed, that of judging and that of writing,
+    and before its pause between them is: each has a transaction of its own."""
 
     BEFORE_ROWS = 1
     AFTER_ROWS = 2
     BEFORE_CHECKPOINT = 3
     BEFORE_MARK = 4
+    BEFORE_PAUSE = 5
 
 
 IN_CHUNKS = (Gate.BEFORE_ROWS, Gate.AFTER_ROWS, Gate.BEFORE_CHECKPOINT)
