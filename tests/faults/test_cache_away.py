@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.load import quantile
 from tests.faults.apis import Api, cluster, published, retitled, signed_in
 from tests.faults.black_hole import black_hole
-from tests.soak.disturbances import Outage
 from tests.soak.history import History
+from tests.soak.promises import Outage, unforgiven
 from tests.soak.readers import Processes, Reading, Tally
 from tests.soak.site import site, stopped
-from tests.soak.test_consistency import quantile, unforgiven
 from tests.soak.writers import POSTS, USERS, Writers
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ async def test_while_valkey_stands_still_every_read_is_answered_and_soon_after_a
             await sleep(length.after_s)
             ended.set()
 
-    took = sorted_by_phase(tallies, outage)
+    took = by_phase(tallies, outage)
     told = {phase: [round(1e3 * quantile(times, share), 1) for share in (0.5, 0.99)] for phase, times in took.items()}
     record_property("p50_and_p99_ms", told)
     stale = [len(tally.stale) for tally in tallies.values()]
@@ -98,7 +98,7 @@ async def test_while_valkey_stands_still_every_read_is_answered_and_soon_after_a
             assert quantile(took[phase], 0.99) <= quantile(took["before"], 0.99) + WORSE_AT_MOST_S
 
 
-def sorted_by_phase(tallies: dict[str, Tally], outage: Outage) -> dict[str, list[float]]:
+def by_phase(tallies: dict[str, Tally], outage: Outage) -> dict[str, list[float]]:
     """How long reads took, in seconds, by when they were asked for."""
     found: dict[str, list[float]] = {"before": [], "stopped": [], "after": []}
     for tally in tallies.values():
@@ -106,7 +106,7 @@ def sorted_by_phase(tallies: dict[str, Tally], outage: Outage) -> dict[str, list
         for at, took in tally.times:
             phase = "before" if at < outage.began else "stopped" if at < outage.ended else "after"
             found[phase].append(took)
-    return {phase: sorted(times) for phase, times in found.items()}
+    return found
 
 
 async def test_a_host_that_hears_nothing_of_others_shows_no_page_of_its_own_memory_for_long(

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from tests.cli.running import all_gone, eventually
+from tests.soak.promises import Outage
 from tests.soak.site import Site
 from tests.soak.writers import Writers
 
@@ -14,13 +14,6 @@ FLUSH_EVERY_S = 0.7
 CUT_EVERY_S = 1.5
 RESTART_EVERY_S = 5.0
 IMPORT_EVERY_S = 0.5
-
-
-class Outage(NamedTuple):
-    """Redis was away, or all who used it were cut off, from `began` to `ended`."""
-
-    began: float
-    ended: float
 
 
 @dataclass(slots=True)

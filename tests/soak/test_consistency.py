@@ -25,9 +25,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.soak.disturbances import Disturbance, Outage
+from benchmarks.load import quantile
+from tests.soak.disturbances import Disturbance
 from tests.soak.history import History
-from tests.soak.readers import Asked, Processes, Reading, Stale, Tally
+from tests.soak.promises import REPAIRED_S, unforgiven
+from tests.soak.readers import Asked, Processes, Reading, Tally
 from tests.soak.site import HOSTS, Site, said, site
 from tests.soak.writers import POSTS, USERS, Writers
 
@@ -36,8 +38,6 @@ pytestmark = pytest.mark.e2e
 READS = int(os.environ.get("BYLINE_SOAK_READS", "10000000"))
 FEW_READS = 4_000
 WRITES_PER_S = 50.0
-REPAIRED_S = 2.0
-"""Of the relay, which looks every half second for what is a second old, and of trust in what other hosts forget."""
 LAG_WANTED_S = 0.05
 LONGEST_S = 4 * 3_600
 
@@ -97,7 +97,7 @@ class Variant:
         await asyncio.sleep(REPAIRED_S)  # the promise itself
         for address in self.tallies:
             tally = Tally(address)
-            is_over = partial(_has_checked, tally, 4 * len(pages))
+            is_over = partial(_has_checked, tally, 2 * len(pages))
             reading = replace(self._reading(address, pages, [1] * len(pages), depth=1), tally=tally, is_over=is_over)
             await reading.read(8)
             assert not tally.stale, tally.stale[:3]
@@ -106,21 +106,6 @@ class Variant:
 
 def _has_checked(tally: Tally, reads: int) -> bool:
     return tally.checked >= reads
-
-
-def unforgiven(stale: list[Stale], outages: list[Outage]) -> list[Stale]:
-    """Those that no outage explains: what was acknowledged since it began, read until it was repaired."""
-
-    def is_forgiven(read: Stale) -> bool:
-        return not read.is_of_its_own and any(
-            read.missed[-1].at >= outage.began and read.sent_at <= outage.ended + REPAIRED_S for outage in outages
-        )
-
-    return [read for read in stale if not is_forgiven(read)]
-
-
-def quantile(sorted_values: list[float], share: float) -> float:
-    return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
 
 
 def report(variant: Variant, name: str, disturbance: Disturbance, took: float, lags: list[float]) -> str:
