@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from tests.caching.processes import Stale, no_time_or_chance
+from tests.caching.chance import no_time_or_chance
+from tests.caching.processes import Stale
 from tests.caching.stepping import RememberedValkey
 from tests.caching.world import Move, Plan, State, World
 

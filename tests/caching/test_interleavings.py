@@ -127,23 +127,13 @@ def test_the_explorer_finds_a_host_that_forgets_before_the_shared_cache_does(val
 
 
 class AnyFlight(ReadThrough):
-    def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> Any:
+    async def _flown(self, key: str, tokens: tuple[bytes, ...], load: Load) -> bytes:
         flight = self._flights.get(key)
-        return flight.task if flight is not None else self._fly(key, tokens, load)
+        return await super()._flown(key, tokens if flight is None else flight.tokens, load)
 
 
 def test_the_explorer_finds_a_reader_that_joins_a_load_of_other_tokens(valkey: RememberedValkey) -> None:
     found_guilty(replace(ONE_WRITER, code=Code(read=AnyFlight)), valkey)
-
-
-class EndedFlight(ReadThrough):
-    def _in_flight(self, key: str, tokens: tuple[bytes, ...], load: Load) -> Any:
-        flight = self._flights.get(key)
-        return flight.task if flight is not None and flight.tokens == tokens else self._fly(key, tokens, load)
-
-
-def test_the_explorer_finds_a_reader_that_joins_a_load_which_is_being_ended(valkey: RememberedValkey) -> None:
-    found_guilty(replace(ONE_WRITER, at_once=True, surrenders=1, code=Code(read=EndedFlight)), valkey)
 
 
 class Forgetful(RedisCache):

@@ -7,21 +7,10 @@ from typing import Any, NamedTuple
 
 from application.caching.reading import packed
 from infrastructure.cache.redis import RedisCache
-from tests.caching.processes import (
-    KEY,
-    Cell,
-    Cells,
-    Code,
-    Command,
-    Effects,
-    HostToken,
-    Kind,
-    Stale,
-    Step,
-    Table,
-    shaped,
-    unnamed,
-)
+from tests.caching.cells import Cell, Cells, Step
+from tests.caching.chance import HostToken, Table, shaped, unnamed
+from tests.caching.line import Command
+from tests.caching.processes import KEY, Code, Effects, Kind, Stale
 from tests.caching.stepping import Contents, RememberedValkey
 
 Move = tuple[Any, ...]
