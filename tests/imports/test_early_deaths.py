@@ -270,3 +270,19 @@ async def test_a_job_that_is_cancelled_or_to_be_given_back_begins_no_attempt(pla
     given_back = await place.run_import(begin=begin, chunk_rows=CHUNK_ROWS)(other.id, stop=stop)
     assert (given_back.state, given_back.caution.has_begun) == (ImportState.QUEUED, False)
     assert "save_caution" not in begin.done
+
+
+async def test_a_job_that_is_to_be_given_back_between_two_marks_fails_no_row(place: Place) -> None:
+    job = await place.upload(file())
+    await left_alone(place, job)
+    stop = asyncio.Event()
+
+    async def ask() -> None:
+        stop.set()
+
+    begin = Mortal(place, None)
+    begin.after("stored_by_login", ask)
+    given_back = await place.run_import(begin=begin, chunk_rows=CHUNK_ROWS)(job.id, stop=stop)
+    assert (given_back.state, given_back.tally) == (ImportState.QUEUED, Tally())
+    assert "add_many" not in begin.calls
+    assert (await place.run_import(chunk_rows=CHUNK_ROWS)(job.id)).tally == Tally(created=ROWS)
