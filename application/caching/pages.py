@@ -3,12 +3,12 @@
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 from uuid import UUID
 
 from application.caching.keys import PageKey, post_key, posts_key, user_key, users_key
-from application.caching.reading import ReadThrough
+from application.caching.reading import Form, ReadThrough
 from application.caching.tags import ALL
 from application.pages import ListPage, Page, Pages, PostQuery, UserQuery
 from domain.actors import Actor
@@ -30,14 +30,7 @@ class CachedPages:
 
     async def read(self, key: PageKey) -> tuple[Page | ListPage, bool]:
         """What a stranger is shown, and whether it was kept. Raises PostNotFound, UserNotFound."""
-        is_list = key.is_list
-
-        async def load() -> bytes:
-            page = await key.read(self.source)
-            return packed_list(page) if isinstance(page, ListPage) else packed_page(page)
-
-        packed, was_kept = await self.through.read(key.text, key.tags, load)
-        return unpacked_list(packed) if is_list else unpacked_page(packed), was_kept
+        return await self.through.read(key.text, key.tags, partial(key.read, self.source), _FORMS[key.is_list])
 
     async def post(self, ref: PostId | Slug, *, viewer: Actor | None) -> Page:
         if viewer is not None:
@@ -79,6 +72,28 @@ class CachedTotals:
             return b"%d" % await count()
 
         return int(await self.read(f"total/{key}", (tag, ALL), load))
+
+
+class _PageForm:
+    def pack(self, value: Page | ListPage) -> bytes:
+        assert isinstance(value, Page)  # noqa: S101 -- what its key is of, for the type checker
+        return packed_page(value)
+
+    def unpack(self, packed: bytes) -> Page | ListPage:
+        return unpacked_page(packed)
+
+
+class _ListForm:
+    def pack(self, value: Page | ListPage) -> bytes:
+        assert isinstance(value, ListPage)  # noqa: S101 -- what its key is of, for the type checker
+        return packed_list(value)
+
+    def unpack(self, packed: bytes) -> Page | ListPage:
+        return unpacked_list(packed)
+
+
+_FORMS: tuple[Form[Page | ListPage], Form[Page | ListPage]] = (_PageForm(), _ListForm())
+"""Of pages, and of pages of lists."""
 
 
 def packed_page(page: Page) -> bytes:

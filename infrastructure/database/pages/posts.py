@@ -47,6 +47,16 @@ class PostListShape(NamedTuple):
 
 def asked_posts(query: PostQuery, viewer: Actor | None) -> Asked | None:
     """None where there is nothing to see. Raises InvalidValue."""
+    return _asked_by_strangers(query) if viewer is None else _asked_by(query, viewer)
+
+
+@lru_cache(maxsize=2048)
+def _asked_by_strangers(query: PostQuery) -> Asked | None:
+    """Remembered: what strangers ask for, they ask for again."""
+    return _asked_by(query, None)
+
+
+def _asked_by(query: PostQuery, viewer: Actor | None) -> Asked | None:
     cursor = query.cursor
     branches, author_id = _visible_branches(query, viewer)
     if not branches or (query.tag is not None and not _is_storable(query.tag)):
