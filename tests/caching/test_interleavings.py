@@ -15,7 +15,7 @@ from tests.caching.processes import KEY, NOW, TTL_S, Code, Kind, Process, Stale
 from tests.caching.stepping import RememberedValkey
 from tests.caching.world import Plan
 
-Load = Callable[[], Awaitable[bytes]]
+Load = Callable[[], Awaitable[Any]]
 
 ONE_WRITER = Plan(hosts=(0, 0), readers=(0, 0), writers=(1,))
 TWO_WRITERS = Plan(hosts=(0, 0, 0), readers=(0,), writers=(1, 2))
@@ -56,7 +56,7 @@ def found_guilty(plan: Plan, valkey: RememberedValkey) -> None:
 
 
 class TokensAfterTheLoad(ReadThrough):
-    async def read(self, key: str, tags: Sequence[str], load: Load) -> tuple[bytes, bool]:
+    async def read(self, key: str, tags: Sequence[str], load: Load, form: Any) -> tuple[Any, bool]:
         look = await self.cache.look(key, tags)
         joined = b"".join(token or b"" for token in look.tokens)
         if look.entry is not None and None not in look.tokens and look.entry.startswith(joined):
@@ -72,7 +72,7 @@ def test_the_explorer_finds_tokens_that_are_read_after_the_load(valkey: Remember
 
 
 class BlindRead(ReadThrough):
-    async def read(self, key: str, tags: Sequence[str], load: Load) -> tuple[bytes, bool]:
+    async def read(self, key: str, tags: Sequence[str], load: Load, form: Any) -> tuple[Any, bool]:
         look = await self.cache.look(key, tags)
         if look.entry is not None:
             return look.entry, True
@@ -127,9 +127,9 @@ def test_the_explorer_finds_a_host_that_forgets_before_the_shared_cache_does(val
 
 
 class AnyFlight(ReadThrough):
-    async def _flown(self, key: str, tokens: tuple[bytes, ...], load: Load) -> bytes:
+    async def _flown(self, key: str, tokens: tuple[bytes, ...], load: Load, form: Any) -> Any:
         flight = self._flights.get(key)
-        return await super()._flown(key, tokens if flight is None else flight.tokens, load)
+        return await super()._flown(key, tokens if flight is None else flight.tokens, load, form)
 
 
 def test_the_explorer_finds_a_reader_that_joins_a_load_of_other_tokens(valkey: RememberedValkey) -> None:
