@@ -28,7 +28,7 @@ ORM: Final = "SQLAlchemy ORM"
 FIRST_PAGE: Final = "its first page"
 UNCOUNTED: Final = "without counting"
 
-POSTS_IN_TURN: Final = 500
+IN_TURN: Final = 500
 DEPTH: Final = 150_000
 DEEP_PAGES: Final = 2_000
 PAGES: Final = 50_000
@@ -113,12 +113,12 @@ def hot(stage: Stage, plan: Plan) -> Sequence[Row]:
 def shared(stage: Stage, plan: Plan) -> Sequence[Row]:
     """One post, for which readers of one moment share a look into Valkey; and many, for which they hardly can."""
     path = _post_path(stage)
-    many = [f"/v1/posts/{post.slug}" for post in stage.posts[:POSTS_IN_TURN]]
+    many = [f"/v1/posts/{post.slug}" for post in stage.posts[:IN_TURN]]
     rows = []
     with stage.ours(BYLINE_L1_MAX_BYTES="0") as ours, _ready(stage, ours, path) as ready:
         for name, paths, least in (
             ("hot post, shared cache only", [path], 0.005),
-            (f"{POSTS_IN_TURN:,} hot posts, shared cache only", many, 0.99),
+            (f"{IN_TURN:,} hot posts, shared cache only", many, 0.99),
         ):
             for warming in paths:
                 ask(ours, warming)
@@ -147,15 +147,18 @@ def not_modified(stage: Stage, plan: Plan) -> Sequence[Row]:
 
 
 def misses(stage: Stage, plan: Plan) -> Sequence[Row]:
-    """No page is asked for twice."""
+    """Pages that were asked for before and are out of date, as after a write; and pages that nobody has asked for."""
     posts = _shuffled(stage.posts[:-1])  # after the last one there is nothing
     rows: list[Row] = []
     with ExitStack() as stack:
-        ours = stack.enter_context(stage.ours())
+        known = stack.enter_context(stage.ours(BYLINE_PAGE_TTL_S="0.001", BYLINE_L1_MAX_BYTES="0"))
+        fresh = stack.enter_context(stage.ours())
         minimal = stack.enter_context(stage.python("benchmarks.reads.rivals.minimal:app", "/docs"))
         orm = stack.enter_context(stage.python("benchmarks.reads.rivals.orm:app", "/docs"))
 
-        def compare(name: str, paths: Sequence[str], rivals_paths: Sequence[str], field: str | None) -> None:
+        def compare(
+            name: str, ours: Server, paths: Sequence[str], rivals_paths: Sequence[str], field: str | None
+        ) -> None:
             reads = Transactions(stage)
             contestants = [
                 Contestant(OURS, ours, Gets(paths), reads),
@@ -168,8 +171,10 @@ def misses(stage: Stage, plan: Plan) -> Sequence[Row]:
             compared = Compared(name, hold(stage, plan, contestants))
             rows.extend([compared.row(OURS, MINIMAL, 1.0), compared.row(OURS, ORM, 4.0)])
 
-        compare("miss, post", *_of_posts(posts))
-        compare("miss, list of 20", *_of_lists(posts))
+        compare("miss, post", known, *_of_posts(posts[:IN_TURN]))
+        compare("miss, list of 20", known, *_of_lists(posts[:IN_TURN]))
+        compare("miss, post never asked for", fresh, *_of_posts(posts))
+        compare("miss, list never asked for", fresh, *_of_lists(posts))
     return rows
 
 
