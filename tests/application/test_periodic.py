@@ -1,7 +1,7 @@
 import asyncio
 
-from domain.errors import Busy
 from application.periodic import Periodic
+from domain.errors import Busy
 
 
 async def test_a_step_that_fails_does_not_end_the_steps() -> None:
