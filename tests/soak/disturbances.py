@@ -11,7 +11,8 @@ from tests.soak.site import Site
 from tests.soak.writers import Writers
 
 FLUSH_EVERY_S = 0.7
-CUT_EVERY_S = 1.5
+CUT_EVERY_S = 4.0
+"""Longer than it takes to repair what was missed, so that each cut is seen alone."""
 RESTART_EVERY_S = 5.0
 IMPORT_EVERY_S = 0.5
 
