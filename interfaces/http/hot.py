@@ -7,7 +7,6 @@ whatever is unusual goes on to the router.
 from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
-from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -27,12 +26,8 @@ from interfaces.http.representations import PUBLIC, Representations, unchanged
 NO_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-class _Asked(NamedTuple):
-    """What a request's headers say, as far as it matters here; None where they say nothing."""
-
-    encodings: bytes | None
-    conditions: bytes | None
-    request_id: bytes | None
+_Asked = tuple[bytes | None, bytes | None, bytes | None]
+"""Encodings, conditions and the id that a request's headers bring along, as far as they do."""
 
 
 class HotReads:
@@ -60,7 +55,7 @@ class HotReads:
             elif name == b"authorization":
                 await self.app(scope, receive, send)
                 return
-        asked = _Asked(encodings, conditions, request_id)
+        asked = encodings, conditions, request_id
         local = self._local or self._open()
         representations = local.get(scope.get("raw_path", b"") + b"?" + scope["query_string"])
         if representations is None:
@@ -123,8 +118,10 @@ class HotReads:
             if not await self._answer(representations, asked, scope["method"], send):
                 await self.app(scope, receive, send)
             return
-        request_id = asked.request_id or next_request_id()
-        status = await self._answer(representations, asked._replace(request_id=request_id), scope["method"], send)
+        encodings, conditions, request_id = asked
+        request_id = request_id or next_request_id()
+        asked = encodings, conditions, request_id
+        status = await self._answer(representations, asked, scope["method"], send)
         if status:
             scope[REQUEST_ID] = request_id.decode()
             note(scope, scope["method"], status, perf_counter() - began, route=address.route)

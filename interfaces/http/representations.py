@@ -56,11 +56,6 @@ class Representations:
         self.is_large = len(page.body) >= GZIP_MIN_BYTES
         self._compressed: Representation | None = None
 
-    @property
-    def size(self) -> int:
-        """Of all bodies, in bytes."""
-        return len(self.plain.body) + (len(self._compressed.body) if self._compressed else 0)
-
     async def fitting(self, accept_encoding: bytes) -> Representation:
         """The one to answer a client with that accepts this. Ask only where `is_large`."""
         if not accepts_gzip(accept_encoding):
