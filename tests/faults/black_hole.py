@@ -53,16 +53,18 @@ class BlackHole:
             pump.add_done_callback(self._pumps.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listens: asyncio.Event) -> None:
-        with suppress(OSError):
-            while piece := await reader.read(65536):
-                if b"SUBSCRIBE" in piece:
-                    listens.set()
-                if self._is_open and listens.is_set():
-                    self.swallowed += 1
-                else:
-                    writer.write(piece)
-                    await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError):
+                while piece := await reader.read(65536):
+                    if b"SUBSCRIBE" in piece:
+                        listens.set()
+                    if self._is_open and listens.is_set():
+                        self.swallowed += 1
+                    else:
+                        writer.write(piece)
+                        await writer.drain()
+        finally:
+            writer.transport.abort()
 
 
 @asynccontextmanager
