@@ -28,6 +28,10 @@ MISSED_AT_MOST = 2_000
 LOOKS_REMEMBERED = 8_192
 PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5
+TIMEOUTS = 2
+"""So many attempts to connect in a row that ended so, and the server hangs: to forget does not wait for the next."""
+TRIES = 3
+"""To connect, by whoever has something to forget: the connection that is made may be cut off like the one before it."""
 STEADY_S = 1.0
 """How long a connection lasts before the next one is made after the shortest pause again."""
 
@@ -40,11 +44,16 @@ _NO_LOOK: tuple[Sequence[str] | None, bytes] = None, b""
 
 class RedisCache:
     """Over one connection, which is made again by itself. While there is none, all but `store` and `stats` raise
-    Unavailable at once.
+    Unavailable, at once or, as `forget`, after an attempt to make one.
 
     What `forget` could not do is remembered, and done on the next connection before anything is read from it: this
-    process reads nothing that it failed to forget. Where another server answers than before (see Names), everything
-    is forgotten there: it may have been the server once already, and have been told nothing of the time between.
+    process reads nothing that it failed to forget. `forget` waits for that connection, so that who was only cut off has
+    forgotten when it says so, and raises Unavailable where it cannot be made. Others may then read for a moment what
+    is not forgotten yet, if the server only hung and they come back to it sooner; of a server that starts anew nothing
+    is read that is older than its start.
+
+    Where another server answers than before (see Names), everything is forgotten there: it may have been the server
+    once already, and have been told nothing of the time between.
     """
 
     def __init__(
@@ -62,6 +71,11 @@ class RedisCache:
         self._looks: dict[str, tuple[Sequence[str], bytes]] = {}
         self._missed: set[str] = set()
         self._lost = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._waiting: list[asyncio.Future[bool]] = []
+        """They want to know whether the next attempt to connect, which begins after this moment, is a success."""
+        self._timeouts = 0
+        """Attempts to connect that ended so, one after the other up to now."""
         self._tried = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._loose: set[asyncio.Task[Any]] = set()
@@ -80,6 +94,8 @@ class RedisCache:
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping
+        waiting, self._waiting = self._waiting, []
+        _tell(waiting, False)
         if self._wire is not None:
             self._wire.drop()
         if self._loose:
@@ -123,11 +139,8 @@ class RedisCache:
     async def forget(self, tags: Collection[str]) -> None:
         if not tags:
             return
-        if self._wire is None:
-            self._miss(tags)
-            raise Unavailable("Redis")
         # Whoever gives up waiting leaves it to be done, or to be remembered.
-        await asyncio.shield(self._begin(self._forget_or_miss(self._wire, frozenset(tags))))
+        await asyncio.shield(self._begin(self._forget_now_or_next(frozenset(tags))))
 
     async def note_reads(self, reads: Mapping[str, int]) -> None:
         wire, name, counted = self._present(), self._names.reads(self._now()), list(reads.items())
@@ -176,15 +189,37 @@ class RedisCache:
             raise Unavailable("Redis")
         return self._wire
 
-    async def _forget_or_miss(self, wire: Wire, tags: frozenset[str]) -> None:
-        try:
-            await self._forget(wire, self._names, tags, sender=self._host_id)
-        except (Unavailable, asyncio.CancelledError):
-            # In this order, and before whoever waits hears of it: nothing is read from here on but after `_missed`.
+    async def _forget_now_or_next(self, tags: frozenset[str]) -> None:
+        """By this connection or the next one. Raises Unavailable where that cannot be made."""
+        wire = self._wire
+        if wire is not None:
+            try:
+                await self._forget(wire, self._names, tags, sender=self._host_id)
+            except (Unavailable, asyncio.CancelledError) as error:
+                # In this order, and before whoever waits hears of it: nothing is read from here on but after `_missed`.
+                self._miss(tags)
+                wire.drop()
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+            else:
+                self._counts["forgets"] += 1
+                return
+        else:
             self._miss(tags)
-            wire.drop()
-            raise
-        self._counts["forgets"] += 1
+        await self._caught_up()
+
+    async def _caught_up(self) -> None:
+        """Once a connection is made, before which all that was missed up to now is forgotten. Raises Unavailable where
+        it cannot be made, and at once while the server hangs: each attempt would take all of the deadline."""
+        for _ in range(TRIES):
+            if self._keeping is None or self._timeouts >= TIMEOUTS:
+                break
+            succeeds: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._waiting.append(succeeds)
+            self._wanted.set()
+            if await succeeds:
+                return
+        raise Unavailable("Redis")
 
     async def _forget(self, wire: Wire, names: Names, tags: Collection[str], *, sender: str) -> None:
         publish: Command = ("PUBLISH", self._channel, announcement(sender, tags))
@@ -218,22 +253,32 @@ class RedisCache:
         pause_s = PAUSE_S
         was_away = False
         while True:
+            waiting, self._waiting = self._waiting, []
+            self._wanted.clear()
             try:
                 await self._connect()
             except Exception as error:  # whatever it is, the service goes on without the cache
+                self._timeouts = self._timeouts + 1 if isinstance(error, TimeoutError) else 0
                 if not was_away:
                     log.warning("The cache is away: %s", _told(error))
                 was_away = True
             else:
+                self._timeouts = 0
+                # Those too who have missed something meanwhile: it is forgotten.
+                waiting, self._waiting = [*waiting, *self._waiting], []
                 log.info("The cache is connected")
                 was_away = False
+            finally:
+                _tell(waiting, self._wire is not None)
             self._tried.set()
             connected_at = loop.time()
             if self._wire is not None:
                 await self._lost.wait()
                 if loop.time() - connected_at >= STEADY_S:
                     pause_s = PAUSE_S
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wanted.wait()
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _connect(self) -> None:
@@ -295,6 +340,12 @@ class RedisCache:
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
         return task
+
+
+def _tell(waiting: list["asyncio.Future[bool]"], succeeds: bool) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(succeeds)
 
 
 def _told(error: Exception) -> str:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from application.caching.tags import ALL
 from application.ports.cache import Look
 from domain.errors import Unavailable
-from infrastructure.cache.redis import MISSED_AT_MOST, RedisCache
+from infrastructure.cache.redis import MISSED_AT_MOST, TIMEOUTS, RedisCache
 from tests.cache.pipes import Pipe, once_there, piped, until
 
 TAGS = ("post:1", "all")
@@ -134,6 +134,44 @@ async def test_what_could_not_be_forgotten_is_before_anything_else_is_read(
     assert look.tokens[0] != old[0]
     assert look.tokens[1] == old[1]
     assert look.tokens[2] is not None
+
+
+async def test_whoever_was_only_cut_off_has_forgotten_when_it_says_so(
+    cache: RedisCache, another: RedisCache, pipe: Pipe
+) -> None:
+    old = await once_there(lambda: cache.tokens(TAGS))
+    pipe.cut_connections()
+    await cache.forget({"post:1"})
+    tokens = (await another.look("post/1", TAGS)).tokens
+    assert tokens[0] != old[0]
+    assert tokens[1] == old[1]
+
+
+async def test_whoever_has_something_to_forget_finds_a_server_that_is_back_at_once(
+    pipe: Pipe, another: RedisCache
+) -> None:
+    await pipe.cut()
+    cache = RedisCache(pipe.url, host_id="here")
+    await cache.open()
+    old = await another.tokens(TAGS)
+    await pipe.open()
+    await cache.forget({"post:1"})
+    assert (await another.look("post/1", TAGS)).tokens[0] != old[0]
+    await cache.close()
+
+
+async def test_while_redis_hangs_nobody_waits_to_forget(cache: RedisCache, pipe: Pipe) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    pipe.freeze()
+    for _ in range(TIMEOUTS):
+        with pytest.raises(Unavailable):
+            await cache.forget({"post:1"})
+    before = pipe.accepted
+    with pytest.raises(Unavailable):
+        await cache.forget({"post:2"})
+    assert pipe.accepted <= before + 1
+    pipe.thaw()
+    await once_there(lambda: cache.look("post/1", TAGS))
 
 
 async def test_whoever_gives_up_forgetting_leaves_it_to_be_done(

@@ -162,8 +162,8 @@ def test_the_explorer_knows_all_that_the_code_under_test_keeps(valkey: Remembere
     kept |= {each.__name__: " ".join(field.name for field in fields(each)) for each in (ReadThrough, Forgetting)}
 
     assert kept == {
-        "RedisCache": "_address _host_id _deadline_s _now _channel _wire _names _run_id _looks _missed _lost _tried "
-        "_keeping _loose _counts",
+        "RedisCache": "_address _host_id _deadline_s _now _channel _wire _names _run_id _looks _missed _lost "
+        "_wanted _waiting _timeouts _tried _keeping _loose _counts",
         "Wire": "asked answered refused writes is_dead _deadline_s _dropped _loop _transport _reader _outgoing "
         "_waiting _alike _unanswered _timer _is_congested",
         "LocalPages": "is_on _host _table _kept _reads _bytes _max_bytes _ttl_s",
