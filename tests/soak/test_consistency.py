@@ -5,9 +5,12 @@ Which promise holds where, of an address whose two processes acknowledge all wri
 
 - The process that acknowledged a write shows nothing older, whatever happens to Redis: what it could not forget there
   it reads past, and forgets there before it reads anything from it again.
-- The other process of its host, and hosts without pages of their own (L1), show nothing older as long as Redis takes
-  what is forgotten; FLUSHALL changes nothing of that. What could not be forgotten there, since Redis was away or the
-  connection was lost, is repaired within 2 s of its return.
+- The other process of its host, and hosts without pages of their own (L1), show nothing older either: a write is
+  acknowledged once Redis has forgotten, over another connection where the first was lost, and what a server knew that
+  died is not read from the one that is started in its place. One exception is not brought about here: where the server
+  hangs, or the machine is so busy that two attempts to connect in a row take more than 100 ms each, the write is
+  acknowledged all the same, and what was missed is repaired within 2 s of the server's return
+  (tests/faults/test_cache_away.py).
 - Another host's L1 lags by the way of the announcement through Redis, and by no more than 2 s: what it has heard of
   nothing for so long it does not trust.
 
@@ -70,7 +73,7 @@ class Variant:
                 async with asyncio.timeout(LONGEST_S), asyncio.TaskGroup() as group:
                     group.create_task(writers.write(WRITES_PER_S))
                     group.create_task(getattr(disturbance, name)())
-                    for address, connections, depth in (("writing", 8, 4), ("other", 6, 1), ("shared", 4, 2)):
+                    for address, connections, depth in (("writing", 16, 2), ("other", 6, 1), ("shared", 4, 2)):
                         group.create_task(self._reading(address, pages, weights, depth).read(connections))
             finally:
                 self._ended = True
@@ -152,10 +155,10 @@ async def _checked(folder: Path, capsys: pytest.CaptureFixture[str], name: str, 
         with capsys.disabled():
             print(report(variant, name, disturbance, took, lags))
     for tally in (writing, shared):
-        assert not unforgiven(tally.stale, disturbance.outages), unforgiven(tally.stale, disturbance.outages)[:3]
+        assert not tally.stale, tally.stale[:3]
+        assert not tally.wrong_totals, tally.wrong_totals[:3]
     assert all(read.lag_s <= REPAIRED_S for read in unforgiven(other.stale, disturbance.outages))
     if not disturbance.outages:
-        assert not [tally.wrong_totals for tally in (writing, shared) if tally.wrong_totals]
         assert {*writing.statuses, *other.statuses, *shared.statuses} <= {200, 304, 404}
         assert reads == FEW_READS or quantile(lags, 0.999) < LAG_WANTED_S
     assert len(writing.by_process) == 2
