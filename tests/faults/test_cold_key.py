@@ -87,12 +87,13 @@ async def titled(api: Api, path: str) -> str:
 
 
 async def most_waiting(watcher: Any, now: Callable[[], Awaitable[Reads]], before: Reads) -> int:
-    """For the lock, at any time until all readers have come."""
-    most, come = 0, 0
+    """For the lock, at any time until all readers have come and each process waits."""
+    most = come = 0
     async with asyncio.timeout(BOUND_S):
-        while come < READERS:
-            most = max(most, await watcher.fetchval(_WAITING))
+        while come < READERS or most < PROCESSES:
             come = total("misses", before, await now())
+            waiting: int = await watcher.fetchval(_WAITING)
+            most = max(most, waiting)
             await asyncio.sleep(POLL_S)
     return most
 
