@@ -4,7 +4,7 @@ import pytest
 
 from domain.imports import ImportState
 from tests.faults.conftest import Offices
-from tests.faults.gates import Gate, Gates
+from tests.faults.gates import IN_CHUNKS, Gate, Gates
 from tests.faults.scenarios import new_authors
 from tests.faults.tables import assert_equal, tables
 from tests.faults.test_restarts import small_file
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 SCENARIO = new_authors(150)
 
 
-@pytest.mark.parametrize("moment", list(Gate), ids=lambda gate: gate.name.lower())
+@pytest.mark.parametrize("moment", IN_CHUNKS, ids=lambda gate: gate.name.lower())
 async def test_frozen_in_a_transaction_it_commits_nothing(offices: Offices, gates: Gates, moment: Gate) -> None:
     expected = await SCENARIO.undisturbed(offices)
     async with offices() as office, office.worker() as frozen:
