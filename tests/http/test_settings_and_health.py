@@ -95,7 +95,7 @@ async def test_the_document_has_every_operation_and_tells_refusals_as_problems(b
         for status, answer in operation["responses"].items():
             if status >= "400" and (status, path) != ("503", "/health/ready"):
                 assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
-        is_bare = path.endswith(("publish", "/cancel", "/resume"))
+        is_bare = path.endswith(("publish", "/cancel", "/resume", "/warm"))
         takes_body = method in ("post", "put", "patch") and not is_bare
         assert ("requestBody" in operation) is takes_body
     assert {"Post", "User", "Import", "RowError", "Problem"} <= set(document["components"]["schemas"])
