@@ -77,8 +77,6 @@ def _host_tokens(settings: Settings) -> HostTokens:
 
 
 def _shared_cache(settings: Settings, host: LocalHostTokens) -> SharedCache:
-    if settings.cache == "memory":
-        return MemoryCache()
     if settings.cache == "none" or settings.redis_url is None:
         return NoCache()
     return RedisCache(str(settings.redis_url), host_id=host.id, deadline_s=settings.redis_timeout_s)
@@ -114,7 +112,9 @@ class Container(containers.DeclarativeContainer):
     host_tokens: providers.Provider[HostTokens] = providers.Singleton(_host_tokens, settings)
     cache: providers.Provider[SharedCache] = providers.Singleton(_shared_cache, settings, host_tokens)
     forgetting = providers.Singleton(Forgetting, cache, host_tokens, clock, ids)
-    read_through = providers.Singleton(ReadThrough, cache, option.page_ttl_s, option.request_timeout_s)
+    # Half of a request's time: some answers need two pages.
+    patience_s = providers.Callable(operator.truediv, option.request_timeout_s, 2.0)
+    read_through = providers.Singleton(ReadThrough, cache, option.page_ttl_s, patience_s)
     database = providers.Singleton(service_database, settings, forgetting)
     import_database = providers.Singleton(import_database, settings, forgetting)
     begin: providers.Provider[BeginWork] = database.provided.begin
@@ -309,4 +309,5 @@ async def running(container: Container, *, listening: bool = False) -> AsyncIter
             stack.push_async_callback(resource.close)
             await resource.open()
         stack.push_async_callback(container.forgetting().idle)
+        stack.push_async_callback(container.read_through().idle)
         yield container.use_cases()

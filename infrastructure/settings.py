@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(default=10.0, gt=0)
     redis_timeout_s: float = Field(default=0.1, gt=0)
 
-    cache: Literal["redis", "memory", "none"] = "redis"
-    """What all processes of the site share. `memory` is for a single one; without `redis_url`, `redis` means none."""
+    cache: Literal["redis", "none"] = "redis"
+    """What all processes of the site share; the same for all of them. Without `redis_url`, `redis` means none."""
     page_ttl_s: float = Field(default=60.0, gt=0)
     """How long a page may be kept; only its views may be as old as that."""
     hot: bool = True

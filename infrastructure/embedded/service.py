@@ -20,7 +20,7 @@ from infrastructure.settings import Settings
 STARTING = "\0byline-starting"
 STARTING_TRIES = 2_000
 STARTING_PAUSE_S = 0.03
-DRAIN_MARGIN_S = 12.0
+DRAIN_MARGIN_S = 16.0
 """What the API may take to stop beyond its longest request."""
 
 

@@ -18,7 +18,7 @@ APP = "interfaces.http.main"
 BACKLOG = 2048
 CONNECTIONS = 16_384
 """Of one process. Granian takes no more than these, be they idle; it is Byline that says when it is busy."""
-DRAIN_MARGIN_S = 10
+DRAIN_MARGIN_S = 14
 """What the API may take to stop beyond its longest request: most of it for the views that it has counted."""
 LOGGERS = {"_granian": {"propagate": True}, "granian.access": {"propagate": True}}
 

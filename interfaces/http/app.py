@@ -8,7 +8,6 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from application.use_cases import UseCases
-from domain.ids import PostId
 from interfaces.http import (
     auth,
     author_posts,
@@ -56,7 +55,7 @@ def hot(app: FastAPI) -> HotReads:
     return HotReads(app)
 
 
-def _uncounted(_: PostId) -> None:
+def _uncounted(_: bytes) -> None:
     """Views that nobody wants counted."""
 
 
@@ -69,14 +68,16 @@ def create_app(build: Callable[[], AbstractAsyncContextManager[UseCases]], optio
             app.state.use_cases = use_cases
             app.state.site = settings.site_page(use_cases.site)
             app.state.streams = OpenStreams(options.event_streams_max)
-            app.state.count_view = use_cases.views.count if options.count_views else _uncounted
+            app.state.count_view = use_cases.views.count_packed if options.count_views else _uncounted
             app.state.local_pages = LocalPages(
                 use_cases.host_tokens, max_bytes=options.l1_max_bytes, ttl_s=options.l1_ttl_s
             )
-            with stopped_by_signals(app.state.streams.stop):
-                async with background(periodics(use_cases, app.state.local_pages, flush_s=options.views_flush_s)):
-                    yield
-            await use_cases.views.drain(within_s=VIEWS_DRAIN_S)
+            try:
+                with stopped_by_signals(app.state.streams.stop):
+                    async with background(periodics(use_cases, app.state.local_pages, flush_s=options.views_flush_s)):
+                        yield
+            finally:
+                await use_cases.views.drain(within_s=VIEWS_DRAIN_S)
 
     app = FastAPI(
         title=options.title,

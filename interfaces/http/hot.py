@@ -15,10 +15,9 @@ from starlette.types import Receive, Scope, Send
 from application.caching.pages import CachedPages
 from application.pages import ListPage
 from application.use_cases import UseCases
-from domain.ids import PostId
 from interfaces.http.addresses import URL_MAX, Address, address_of
 from interfaces.http.local_pages import LocalPages
-from interfaces.http.middleware import NOSNIFF, REFUSED, is_sane_id, next_request_id, note
+from interfaces.http.middleware import NOSNIFF, REFUSED, Refused, is_sane_id, next_request_id, note
 from interfaces.http.problems import REQUEST_ID
 from interfaces.http.queries import links
 from interfaces.http.representations import PUBLIC, Representations, unchanged
@@ -37,7 +36,7 @@ class HotReads:
         self.app = app
         self._local: LocalPages | None = None
         self._pages: CachedPages
-        self._count: Callable[[PostId], None]
+        self._count: Callable[[bytes], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
@@ -52,7 +51,7 @@ class HotReads:
             elif name == b"x-request-id":
                 if request_id is None and is_sane_id(value):
                     request_id = value
-            elif name == b"authorization":
+            elif name in (b"authorization", b"content-length"):
                 await self.app(scope, receive, send)
                 return
         asked = encodings, conditions, request_id
@@ -107,7 +106,7 @@ class HotReads:
         try:
             page, was_kept = await address.read(self._pages, self.app.state.site)
         except Exception as error:
-            scope[REFUSED] = error
+            scope[REFUSED] = Refused(error, address.route, began)
             await self.app(scope, receive, send)
             return
         link = links(scope, page) if isinstance(page, ListPage) else None

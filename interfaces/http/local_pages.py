@@ -31,7 +31,7 @@ class Kept:
 
 class LocalPages:
     """L1: ready answers by URL, at most `max_bytes` of them; those kept first go first. One kept for `ttl_s`, give or
-    take a tenth, is gone too."""
+    take a tenth, is not answered any more."""
 
     def __init__(self, host: HostTokens, *, max_bytes: int, ttl_s: float) -> None:
         self.is_on = max_bytes > 0

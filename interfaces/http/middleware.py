@@ -7,6 +7,7 @@ import re
 import secrets
 from itertools import count
 from time import perf_counter
+from typing import NamedTuple
 
 import structlog
 from starlette.datastructures import Headers
@@ -39,8 +40,8 @@ def _is_upload(scope: Scope) -> bool:
 
 
 class RequestFrame:
-    """Outermost. An incoming X-Request-ID of at most 128 plain characters is kept, else one is made; it is echoed, in
-    every log line of the request, and in every problem.
+    """Outermost, but for what is answered before the router. An incoming X-Request-ID of at most 128 plain characters is
+    kept, else one is made; it is echoed, in every log line of the request, and in every problem.
 
     After `timeout_s` the request is cancelled and answered with 503, unless its answer has begun; one that lasts lifts
     this limit. An unexpected error is logged and answered with a 500 that tells nothing of it.
@@ -57,7 +58,8 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
 
-        method, began = scope["method"], perf_counter()
+        refused: Refused | None = scope.get(REFUSED)
+        method, began = scope["method"], perf_counter() if refused is None else refused.began
         request_id = scope[REQUEST_ID] = scope.get(REQUEST_ID) or _request_id(scope)
         framed = _FramedSend(send, request_id)
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -66,7 +68,8 @@ class RequestFrame:
             if refusal is not None:
                 await refusal.answer(scope)(scope, receive, framed)
         finally:
-            note(scope, method, framed.status, perf_counter() - began)
+            route = None if refused is None else refused.route
+            note(scope, method, framed.status, perf_counter() - began, route=route)
             structlog.contextvars.reset_contextvars(**bound)
 
     async def _run(self, scope: Scope, receive: Receive, framed: "_FramedSend") -> Refusal | None:
@@ -147,21 +150,29 @@ class _RequestIds:
 next_request_id = _RequestIds()
 
 
+class Refused(NamedTuple):
+    """What a component before this frame met with, on what the router calls `route`, having begun at `began`."""
+
+    error: Exception
+    route: str
+    began: float
+
+
 class RefusedBefore:
-    """Tells what a component before this frame was refused, in the way of the router: the scope holds the error. Raises
-    what nobody expected."""
+    """Tells what a component before this frame was refused, in the way of the router: the scope holds it. Raises what
+    nobody expected."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = scope.get(REFUSED)
-        if error is None:
+        refused: Refused | None = scope.get(REFUSED)
+        if refused is None:
             await self._app(scope, receive, send)
-        elif isinstance(error, BylineError):
-            await refusal_of(error).answer(scope)(scope, receive, send)
+        elif isinstance(refused.error, BylineError):
+            await refusal_of(refused.error).answer(scope)(scope, receive, send)
         else:
-            raise error
+            raise refused.error
 
 
 class HeadAsGet:

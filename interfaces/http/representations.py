@@ -15,7 +15,10 @@ GZIP_MIN_BYTES = 2048
 GZIP_LEVEL = 6
 AT_ONCE_BYTES = 64 * 1024
 """What is larger is compressed in a thread: it takes milliseconds."""
+COMPRESSED_BYTES = 8 * 1024 * 1024
+"""Of bodies lately compressed, as they were and as they are."""
 GZIP_SUFFIX = "-gzip"
+_REMEMBERED_BYTES = 200
 
 _JSON = (b"content-type", b"application/json")
 _GZIP = (b"content-encoding", b"gzip")
@@ -52,7 +55,7 @@ class Representations:
         if link is not None:
             self._kept.append((b"link", link.encode("latin-1")))
         self.plain = Representation(page.etag, page.body, [], self._kept)
-        self.viewed = page.viewed if isinstance(page, Page) else None
+        self.viewed = page.viewed.bytes if isinstance(page, Page) and page.viewed is not None else None
         self.is_large = len(page.body) >= GZIP_MIN_BYTES
         self._compressed: Representation | None = None
 
@@ -66,10 +69,7 @@ class Representations:
 
     async def _compress(self) -> Representation:
         body = self.plain.body
-        if len(body) > AT_ONCE_BYTES:
-            smaller = await asyncio.to_thread(_gzipped, body)
-        else:
-            smaller = _gzipped(body)
+        smaller = await compressed(body)
         if len(smaller) >= len(body):
             return self.plain
         # Bytes that differ have a strong ETag that differs (RFC 9110, 8.8.3.3).
@@ -92,9 +92,49 @@ def unchanged(representation: Representation, if_none_match: bytes) -> Headers |
     return None
 
 
-@lru_cache(maxsize=1024)
+class Compressed:
+    """Bodies lately compressed: the readers of one moment, and those of a page that no L1 keeps, share the work."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: dict[bytes, bytes] = {}
+        self.kept_bytes = 0
+        self._under_way: dict[bytes, asyncio.Future[bytes]] = {}
+
+    async def __call__(self, body: bytes) -> bytes:
+        smaller = self._kept.get(body)
+        if smaller is not None:
+            return smaller
+        if len(body) <= AT_ONCE_BYTES:
+            return self._keep(body, _gzipped(body))
+        running = self._under_way.get(body)
+        if running is None:
+            running = self._under_way[body] = asyncio.ensure_future(asyncio.to_thread(_gzipped, body))
+            running.add_done_callback(lambda _: self._under_way.pop(body))
+        return self._keep(body, await asyncio.shield(running))
+
+    def _keep(self, body: bytes, smaller: bytes) -> bytes:
+        if body not in self._kept:
+            self._kept[body] = smaller
+            self.kept_bytes += len(body) + len(smaller)
+            while self.kept_bytes > self._max_bytes:
+                oldest = next(iter(self._kept))
+                self.kept_bytes -= len(oldest) + len(self._kept.pop(oldest))
+        return smaller
+
+
+compressed = Compressed(COMPRESSED_BYTES)
+
+
 def accepts_gzip(accept_encoding: bytes) -> bool:
     """Whether this Accept-Encoding, its lines joined by commas, prefers gzip to nothing (RFC 9110, 12.5.3)."""
+    # Long ones are not remembered: they would fill the memory.
+    remembers = len(accept_encoding) <= _REMEMBERED_BYTES
+    return _accepts_gzip(accept_encoding) if remembers else _accepts_gzip.__wrapped__(accept_encoding)
+
+
+@lru_cache(maxsize=1024)
+def _accepts_gzip(accept_encoding: bytes) -> bool:
     weights = {}
     for part in accept_encoding.decode("latin-1").lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))

@@ -1,5 +1,6 @@
 """Hot reads: what is answered before the router is what the router answers, byte for byte."""
 
+import asyncio
 import gzip
 from dataclasses import dataclass, replace
 from itertools import product
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from starlette.types import ASGIApp, Message, Scope
+from structlog.testing import capture_logs
 
 from application.caching.keys import page_key, post_key, posts_key
 from application.pages import PostQuery
@@ -15,7 +17,12 @@ from domain.actors import Role
 from domain.ids import PostId
 from interfaces.http.app import HttpOptions, hot
 from interfaces.http.hot import HotReads
-from interfaces.http.representations import GZIP_MIN_BYTES, accepts_gzip
+from interfaces.http.representations import (
+    AT_ONCE_BYTES,
+    GZIP_MIN_BYTES,
+    Compressed,
+    accepts_gzip,
+)
 from tests.http.byline import Byline, Member
 from tests.http.conftest import StartByline
 
@@ -355,3 +362,55 @@ async def _ask_without_id(app: ASGIApp, path: str, headers: tuple[Header, ...]) 
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
     await app({**scope, "root_path": "", "headers": list(headers)}, receive, send)
     return sent[0]
+
+
+async def test_what_is_refused_before_the_router_is_logged_as_by_it(byline: Byline, hot_app: HotReads) -> None:
+    nobody = "/v1/posts/0190e2f0-0000-7000-8000-000000000000"
+    lines = []
+    apps: tuple[ASGIApp, ASGIApp] = (byline.app, hot_app)
+    for app in apps:
+        with capture_logs() as logs:
+            assert (await ask(app, nobody)).status == 404
+        (line,) = logs
+        assert line.pop("duration_ms") > 0
+        lines.append(line)
+    assert lines[0] == lines[1]
+    assert lines[0]["route"] == "/v1/posts/{ref}"
+
+
+async def test_a_head_that_announces_a_body_too_large_is_refused_hot_or_not(
+    byline: Byline, hot_app: HotReads, place: Place
+) -> None:
+    announced = (b"content-length", b"99999999")
+    apps: tuple[ASGIApp, ASGIApp] = (byline.app, hot_app)
+    for app in apps:
+        assert (await ask(app, place.urls[0], announced, method="HEAD")).status == 413
+
+
+async def test_readers_of_one_moment_share_the_work_of_compressing(
+    hot_app: HotReads, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(body: bytes, level: int, *, mtime: int) -> bytes:
+        made.append(len(body))
+        return real(body, level, mtime=mtime)
+
+    real = gzip.compress
+    monkeypatch.setattr(gzip, "compress", counted)
+    url = f"{place.urls[2]}"
+    asked = [ask(hot_app, url, (b"accept-encoding", b"gzip")) for _ in range(20)]
+    answers = await asyncio.gather(*asked)
+
+    assert {answer.header(b"content-encoding") for answer in answers} == {b"gzip"}
+    assert len(made) == 1
+
+
+async def test_large_bodies_are_compressed_once_in_a_thread() -> None:
+    compress = Compressed(10 * AT_ONCE_BYTES)
+    bodies = [bytes([number]) * (2 * AT_ONCE_BYTES) for number in range(8)]
+    for body in bodies:
+        first, second = await asyncio.gather(compress(body), compress(body))
+        assert gzip.decompress(first) == body
+        assert first is second
+    assert compress.kept_bytes <= 10 * AT_ONCE_BYTES
