@@ -40,8 +40,8 @@ def _is_upload(scope: Scope) -> bool:
 
 
 class RequestFrame:
-    """Outermost, but for what is answered before the router. An incoming X-Request-ID of at most 128 plain characters is
-    kept, else one is made; it is echoed, in every log line of the request, and in every problem.
+    """Outermost, but for what is answered before the router. An incoming X-Request-ID of at most 128 plain characters
+    is kept, else one is made; it is echoed, in every log line of the request, and in every problem.
 
     After `timeout_s` the request is cancelled and answered with 503, unless its answer has begun; one that lasts lifts
     this limit. An unexpected error is logged and answered with a 500 that tells nothing of it.
