@@ -17,7 +17,7 @@ from application.caching.tags import (
 from application.ports.cache import SharedCache
 from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Actor
-from domain.errors import PostNotFound
+from domain.errors import PostNotFound, UserNotFound
 from domain.ids import PostId, UserId
 from domain.posts import Post, Slug
 
@@ -52,8 +52,10 @@ class Forgettable:
 
 @dataclass(frozen=True, slots=True)
 class ForgetPages:
-    """Every page that shows one of these posts or users, by its own or on a list, is loaded anew when it is next asked
-    for. What is named need not be there any more. Raises NotAllowed."""
+    """Every page that shows one of these posts or users as the database has them now, by its own or on a list, is
+    loaded anew when it is next asked for. Where one of them is not there any more, nobody knows where it was shown:
+    then that is every page. Where a post was before its slug, tags or author were changed, nobody knows either, and it
+    is not forgotten there, unless nothing is named. Raises NotAllowed."""
 
     begin: BeginWork
 
@@ -61,24 +63,37 @@ class ForgetPages:
         """The tags that were forgotten, in order."""
         actor.require_operator()
         async with self.begin() as work:
-            tags = {tag for ref in named.posts for tag in await _of_post(ref, work)}
-            for user_id in named.users:
-                tags |= {*of_user_change(user_id), by_author_tag(user_id)}
-            if not named.posts and not named.users:
-                tags = {ALL}
+            tags = await _of(named, work)
             work.forget(tags)
             await work.commit()
         return sorted(tags)
 
 
+async def _of(named: Forgettable, work: UnitOfWork) -> frozenset[str]:
+    posts = [await _of_post(ref, work) for ref in named.posts]
+    users = [await _of_user(user_id, work) for user_id in named.users]
+    tags = frozenset[str]().union(*posts, *users)
+    return tags if tags and ALL not in tags else frozenset((ALL,))
+
+
+async def _of_user(user_id: UserId, work: UnitOfWork) -> frozenset[str]:
+    """Their own pages, and the lists of users; their posts' pages and lists of all kinds show their name."""
+    try:
+        await work.users.get(user_id)
+    except UserNotFound:
+        return frozenset((ALL,))
+    if await work.posts.exist_by_author(user_id):
+        return frozenset((ALL,))
+    return of_user_change(user_id) | {by_author_tag(user_id)}
+
+
 async def _of_post(ref: PostId | Slug, work: UnitOfWork) -> frozenset[str]:
     """Its own pages, and the lists that it may be on."""
-    own = slug_tag(ref.value) if isinstance(ref, Slug) else post_tag(ref)
     post = await _find(ref, work)
     if post is None:
-        return frozenset((own, POSTS, TOTALS))
+        return frozenset((ALL,))
     tagged = map(tagged_tag, post.writing.tags)
-    pages = (own, post_tag(post.id), slug_tag(post.slug.value))
+    pages = (post_tag(post.id), slug_tag(post.slug.value))
     return frozenset((*pages, by_author_tag(post.author_id), *tagged, POSTS, TOTALS))
 
 

@@ -96,17 +96,18 @@ def forget(
     context: typer.Context,
     posts: Annotated[
         list[str] | None,
-        typer.Option("--post", metavar="REF", help="By id or slug: its pages, and the lists it may be on. Repeatable."),
+        typer.Option("--post", metavar="REF", help="By id or slug: its pages, and the lists it is on. Repeatable."),
     ] = None,
     users: Annotated[
         list[str] | None,
-        typer.Option(
-            "--user", metavar="ID", help="Their pages, and the lists of users and of their posts. Repeatable."
-        ),
+        typer.Option("--user", metavar="ID", help="Their pages, and all that shows their name. Repeatable."),
     ] = None,
 ) -> None:
     """Have pages loaded anew when they are next asked for: all of them, unless some are named. Only needed after the
     database was changed by other means than Byline. It loses nothing but a little speed.
+
+    All pages are forgotten too where a post or a user named is not there any more, and for a user who has posts. A
+    post's former pages and lists are not found by its name: where slugs, tags or authors were changed, name nothing.
 
     Exit codes: 0 forgotten, or noted to be once Redis is back; 1 not (the message says why), 2 wrong usage or settings.
     """

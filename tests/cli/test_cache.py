@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 
 from application.caching.warming import LISTS
+from domain.posts import Post, PostStatus
 from domain.warmings import WarmingState
 from infrastructure.cache.memory import MemoryCache
 from interfaces.cli import cache as command
+from tests.builders import a_post, a_user
 from tests.cli.memory import Byline
 
 COMMON = len(LISTS) + 1
@@ -46,6 +48,21 @@ def states(byline: Byline) -> list[WarmingState]:
 
 def tokens(cache: MemoryCache, tags: Sequence[str]) -> tuple[bytes, ...]:
     return asyncio.run(cache.tokens(tags))
+
+
+def published(byline: Byline, slug: str) -> Post:
+    """By an author of its own."""
+    author = a_user()
+    post = a_post(author=author.id, slug=slug, status=PostStatus.PUBLISHED)
+
+    async def add() -> None:
+        async with byline.adapters.store().begin() as work:
+            await work.users.add(author)
+            await work.posts.add(post)
+            await work.commit()
+
+    asyncio.run(add())
+    return post
 
 
 def facts(output: str) -> dict[str, str]:
@@ -133,13 +150,21 @@ def test_all_is_forgotten_unless_something_is_named(byline: Byline, shared: Memo
 
 
 def test_what_is_named_is_forgotten_and_nothing_else(byline: Byline, shared: MemoryCache) -> None:
-    user, other = uuid4(), uuid4()
+    (root,) = byline.adapters.store().tables.users.rows
+    post, other = published(byline, "on-tides"), uuid4()
     before = tokens(shared, ["all", f"user:{other}"])
-    done = byline("cache", "forget", "--post", "on-tides", "--post", str(other), "--user", str(user))
+    done = byline("cache", "forget", "--post", "on-tides", "--post", str(post.id), "--user", str(root))
     assert done.exit_code == 0, done.output
-    expected = [f"post:{other}", "posts", f"posts:by:{user}", "slug:on-tides", "totals", f"user:{user}", "users"]
+    of_post = [f"post:{post.id}", "posts", f"posts:by:{post.author_id}", "slug:on-tides", "totals"]
+    expected = [*of_post, f"posts:by:{root}", f"user:{root}", "users"]
     assert done.stdout.splitlines() == [f"Forgotten: {tag}" for tag in sorted(expected)]
     assert tokens(shared, ["all", f"user:{other}"]) == before
+
+
+@pytest.mark.parametrize("named", ["--post", "--user"])
+def test_where_what_is_named_is_gone_all_is_forgotten(byline: Byline, named: str) -> None:
+    done = byline("cache", "forget", named, str(uuid4()))
+    assert (done.exit_code, done.stdout) == (0, "Forgotten: all\n")
 
 
 @pytest.mark.parametrize(
