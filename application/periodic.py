@@ -22,7 +22,7 @@ class Periodic:
         """Until `stop` is set. What a step fails with is logged, and the next one is taken in its time."""
         while not stop.is_set():
             if not await self._taken():
-                await _set_within(stop, self.every_s)
+                await until_set(stop, self.every_s)
 
     async def _taken(self) -> bool:
         try:
@@ -34,7 +34,8 @@ class Periodic:
         return False
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
+async def until_set(event: asyncio.Event, seconds: float) -> None:
+    """Or until so many seconds have passed."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

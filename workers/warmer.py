@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from application.caching.warming import until_set
+from application.periodic import until_set
 from application.warmings import RequestWarming, RunWarming, has_changed_pages
 from domain.errors import Busy, Unavailable
 from domain.imports import ImportJob
@@ -79,8 +79,12 @@ class Warmer:
 
     async def _ask(self) -> None:
         for reason in tuple(self._wanted):
-            await self._request_warming.because(reason)
-            del self._wanted[reason]
+            del self._wanted[reason]  # before it is asked for: it may be wanted again meanwhile
+            try:
+                await self._request_warming.because(reason)
+            except BaseException:
+                self._wanted[reason] = None
+                raise
         if self._every_s and time.monotonic() >= self._schedule_due_at:
             await self._request_warming.unless_within(timedelta(seconds=self._every_s))
             # Whatever else was asked for meanwhile puts the schedule off: looked at often, it is late by little.

@@ -12,6 +12,7 @@ from application.caching.pages import packed_list, packed_page, unpacked_list
 from application.caching.reading import ReadThrough
 from application.caching.tags import ALL
 from application.pages import Count, ListPage, Pages, PostQuery, SortBy, UserQuery
+from application.periodic import until_set
 from application.ports.cache import SharedCache
 from domain.errors import Busy, InvalidValue, NotFound, Unavailable
 from domain.posts import Slug
@@ -25,15 +26,6 @@ LISTS = (
     PostQuery(sort_by=SortBy.VIEWS),
 )
 """The pages of lists that most sites ask for, beside the first one of users."""
-
-
-async def until_set(event: asyncio.Event, seconds: float) -> None:
-    """Or until so many seconds have passed."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 import asyncio
 
-from application.periodic import Periodic
+from application.periodic import Periodic, until_set
 from domain.errors import Busy
 
 
@@ -53,3 +53,14 @@ async def test_it_stops_without_waiting_for_the_next_step() -> None:
     stop.set()
     async with asyncio.timeout(10):
         await repeating
+
+
+async def test_a_wait_ends_when_the_event_is_set_or_its_time_is_up() -> None:
+    event = asyncio.Event()
+    async with asyncio.timeout(10):
+        await until_set(event, 0.001)
+        assert not event.is_set()
+        waiting = asyncio.create_task(until_set(event, 3600))
+        await asyncio.sleep(0)
+        event.set()
+        await waiting

@@ -9,8 +9,9 @@ import pytest
 from application.caching.keys import page_key, post_key, posts_key, user_key, users_key
 from application.caching.pages import CachedPages
 from application.caching.reading import ReadThrough
-from application.caching.warming import LISTS, WarmCache, until_set
+from application.caching.warming import LISTS, WarmCache
 from application.pages import ListPage, Page, Pages, PostQuery, SortBy, UserQuery
+from application.periodic import until_set
 from domain.actors import Actor
 from domain.errors import Busy, Unavailable
 from domain.ids import PostId, UserId
@@ -248,12 +249,3 @@ async def test_it_stops_after_the_page_at_hand(stove: Stove) -> None:
     stove.source.before = told
     report = await replace(stove.warm, rest=until_set)(stop=stop)
     assert (report.asked, report.loaded, report.ended) == (2, 2, Ending.CANCELLED)
-
-
-async def test_a_rest_ends_when_it_is_told_to_stop(stove: Stove) -> None:
-    stop = asyncio.Event()
-    rest = asyncio.create_task(until_set(stop, 3600))
-    await asyncio.sleep(0)
-    stop.set()
-    async with asyncio.timeout(10):
-        await rest

@@ -50,11 +50,16 @@ class Place:
         self.run_warming = RunWarming(self.begin, warm, self.clock)
         self.looks = 0
         self.is_away = False
+        self.meanwhile: Callable[[], None] | None = None
+        """Happens once, while somebody begins."""
         self.fault: Exception | None = None
 
     @asynccontextmanager
     async def begin(self, *, isolation: Isolation = Isolation.READ_COMMITTED) -> AsyncIterator[UnitOfWork]:
         self.looks += 1
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
         if self.is_away:
             raise Unavailable("The database")
         async with self.store.begin(isolation=isolation) as work:
@@ -134,6 +139,16 @@ async def test_it_is_warmed_after_imports_that_changed_something(place: Place) -
         for number, tally in enumerate((Tally(created=1), Tally(updated=1), Tally(authors_created=1)), 1):
             warmer.imported(replace(job, tally=tally))
             await place.until_done(WarmingReason.START, *[WarmingReason.IMPORT] * number)
+
+
+async def test_an_import_that_ends_while_one_is_asked_for_is_followed_by_another(place: Place) -> None:
+    warmer = place.warmer()
+    job = replace(a_job(), tally=Tally(created=1))
+    async with place.at_work(warmer):
+        await place.until_done(WarmingReason.START)
+        place.meanwhile = lambda: warmer.imported(job)
+        warmer.imported(job)
+        await place.until_done(WarmingReason.START, *[WarmingReason.IMPORT] * 2)
 
 
 async def test_imports_that_changed_nothing_are_let_pass(place: Place) -> None:
