@@ -30,6 +30,8 @@ class RequestWarming:
     queue: JobQueue
     clock: Clock
     ids: Ids
+    is_wanted: bool = True
+    """Whether there are any that no operator asks for: after starts and imports, and by the schedule."""
 
     async def __call__(self, *, actor: Actor) -> Warming:
         """Raises NotAllowed."""
@@ -37,8 +39,8 @@ class RequestWarming:
         return await self.because(WarmingReason.REQUEST)
 
     async def after(self, job: ImportJob) -> None:
-        """Where an import that has finished has changed what is shown."""
-        if has_changed_pages(job):
+        """Where an import that has finished has changed what is shown, and it `is_wanted`."""
+        if self.is_wanted and has_changed_pages(job):
             await self.because(WarmingReason.IMPORT)
 
     async def because(self, reason: WarmingReason) -> Warming:

@@ -91,6 +91,11 @@ def _listeners(settings: Settings, host: LocalHostTokens, cache: SharedCache) ->
     return [ForgottenListener(str(settings.redis_url), host)] if isinstance(cache, RedisCache) else []
 
 
+def _is_warmed_unasked(settings: Settings) -> bool:
+    """Without a cache that all processes share there is nothing to be warmed."""
+    return settings.warm_every_s > 0 and settings.cache == "redis" and settings.redis_url is not None
+
+
 def _site(settings: Settings) -> SiteShape:
     return SiteShape(
         name=settings.site_name,
@@ -246,7 +251,14 @@ class Container(containers.DeclarativeContainer):
         dispatch_imports=providers.Factory(imports.DispatchImports, begin=begin, queue=queue, clock=clock),
         cache_stats=providers.Factory(cache_control.CacheStats, cache=cache, read=read_through),
         forget_pages=providers.Factory(cache_control.ForgetPages, begin=begin),
-        request_warming=providers.Factory(warmings.RequestWarming, begin=begin, queue=queue, clock=clock, ids=ids),
+        request_warming=providers.Factory(
+            warmings.RequestWarming,
+            begin=begin,
+            queue=queue,
+            clock=clock,
+            ids=ids,
+            is_wanted=providers.Callable(_is_warmed_unasked, settings),
+        ),
         show_warming=providers.Factory(warmings.ShowWarming, begin=begin),
         list_warmings=providers.Factory(warmings.ListWarmings, begin=begin),
         run_warming=providers.Factory(

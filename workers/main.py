@@ -29,10 +29,7 @@ async def work(settings: Settings, *, stop: asyncio.Event) -> None:
     async with running(Container(settings=settings)) as byline:
         collect_garbage_seldom()
         switch_threads_often()
-        # Without a cache that all processes share there is nothing to be warmed.
-        is_shared = settings.redis_url is not None and settings.cache == "redis"
-        every_s = settings.warm_every_s if is_shared else 0.0
-        warmer = Warmer(byline.request_warming, byline.run_warming, every_s=every_s, unasked=every_s > 0)
+        warmer = Warmer(byline.request_warming, byline.run_warming, every_s=settings.warm_every_s)
         runner = ImportRunner(byline.run_import, at_once=settings.imports_at_once, on_finished=warmer.imported)
         # Jobs that wait are found in the database and started right here: nothing of that needs Redis.
         dispatch = replace(byline.dispatch_imports, queue=runner)

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 
 
 class Warmer:
-    """Asks for a warming when it starts, when an import has changed something, and every `every_s` (0: never), for all
-    workers together; not `unasked`: never of its own. Looks into the queue when it is woken, and every `look_every_s`:
-    wake-ups may be lost."""
+    """Where warmings are wanted that no operator asks for, asks for one when it starts, when an import has changed
+    something, and every `every_s` (0: never), for all workers together. Looks into the queue when it is woken, and
+    every `look_every_s`: wake-ups may be lost."""
 
     def __init__(
         self,
@@ -28,15 +28,13 @@ class Warmer:
         *,
         every_s: float,
         look_every_s: float = 2.0,
-        unasked: bool = True,
     ) -> None:
         self._request_warming = request_warming
         self._run_warming = run_warming
-        self._unasked = unasked
-        self._every_s = every_s
+        self._every_s = every_s if request_warming.is_wanted else 0.0
         self._look_every_s = look_every_s
         self._schedule_due_at = 0.0
-        self._wanted = {WarmingReason.START: None} if unasked else {}
+        self._wanted = {WarmingReason.START: None} if request_warming.is_wanted else {}
         self._woken = asyncio.Event()
 
     async def wake(self, _topic: str, _key: str) -> None:
@@ -44,7 +42,7 @@ class Warmer:
 
     def imported(self, job: ImportJob) -> None:
         """An import has finished."""
-        if self._unasked and has_changed_pages(job):
+        if self._request_warming.is_wanted and has_changed_pages(job):
             self._wanted[WarmingReason.IMPORT] = None
             self._woken.set()
 

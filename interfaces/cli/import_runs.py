@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from domain.errors import LeaseLost, WrongState
+from domain.errors import BylineError, LeaseLost, WrongState
 from domain.ids import ImportId
 from domain.imports import RESUMABLE, ImportJob, ImportState
 from interfaces.cli.composition import Composition
@@ -111,6 +111,7 @@ async def _follow(composition: Composition, begin: Begin, *, detach: bool, elsew
             job = await begin(byline, actor, shown)
             if detach:
                 return job
+            is_run_here = not elsewhere and not job.is_finished
             try:
                 if elsewhere:
                     if not job.is_finished:
@@ -121,8 +122,18 @@ async def _follow(composition: Composition, begin: Begin, *, detach: bool, elsew
             except asyncio.CancelledError:
                 _tell_of_interruption(job, elsewhere=elsewhere)
                 raise
+        if is_run_here:
+            await _have_warmed(byline, job)
         await report(byline, job, actor=actor)
     return job
+
+
+async def _have_warmed(byline: "UseCases", job: ImportJob) -> None:
+    """Where that cannot be asked for it is only told: the import has ended, and the schedule has the cache warmed."""
+    try:
+        await byline.request_warming.after(job)
+    except BylineError as error:
+        err.print(f"The cache is not warmed at once: {plain(str(error))}", soft_wrap=True)
 
 
 def _tell_of_interruption(job: ImportJob, *, elsewhere: bool) -> None:
@@ -155,6 +166,5 @@ async def _run(byline: "UseCases", import_id: ImportId) -> ImportJob:
         with suppress(WrongState, LeaseLost):
             job = await byline.run_import(import_id)
             if job.is_finished:
-                await byline.request_warming.after(job)
                 return job
         await asyncio.sleep(TAKEN_PAUSE_S)

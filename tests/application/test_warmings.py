@@ -1,6 +1,7 @@
 """Warmings as jobs: asked for, run one at a time, taken again, swept."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,11 +11,12 @@ from application.caching.warming import LISTS, WarmCache
 from application.warmings import WARM_CACHE, ListWarmings, RequestWarming, RunWarming, ShowWarming, SweepWarmings
 from domain.actors import Actor, Role
 from domain.errors import NotAllowed, WarmingNotFound
+from domain.imports import Tally
 from domain.warmings import Ending, Warming, WarmingReason, WarmingState
 from infrastructure.cache.memory import MemoryCache
 from infrastructure.memory.pages import MemoryPages
 from tests.application.house import House
-from tests.builders import SECOND, a_warming, an_actor
+from tests.builders import SECOND, a_job, a_warming, an_actor
 
 EVERY = timedelta(minutes=5)
 
@@ -181,6 +183,25 @@ async def test_the_schedule_asks_for_one_where_none_was_asked_for_of_late(
     assert await request_warming.unless_within(EVERY) is None
     house.clock.advance(SECOND)
     assert await request_warming.unless_within(EVERY) is not None
+
+
+async def test_imports_that_changed_nothing_are_followed_by_none_and_where_none_is_wanted_unasked_no_import_is(
+    house: House, operator: Actor, request_warming: RequestWarming
+) -> None:
+    job = replace(a_job(), tally=Tally(created=1))
+    await request_warming.after(a_job())
+    await replace(request_warming, is_wanted=False).after(job)
+    assert await stored(house) == []
+    # An operator wants it.
+    await replace(request_warming, is_wanted=False)(actor=operator)
+    assert len(await stored(house)) == 1
+
+
+async def test_an_import_that_changed_something_is_followed_by_one(
+    house: House, request_warming: RequestWarming
+) -> None:
+    await request_warming.after(replace(a_job(), tally=Tally(created=1)))
+    assert [warming.reason for warming in await stored(house)] == [WarmingReason.IMPORT]
 
 
 async def test_only_operators_may_ask_for_them_and_see_them(

@@ -74,10 +74,8 @@ class Place:
     def is_quiet(self) -> bool:
         return bool(self.warmings()) and all(warming.is_finished for warming in self.warmings())
 
-    def warmer(self, *, every_s: float = 0, look_every_s: float = HOUR_S, unasked: bool = True) -> Warmer:
-        return Warmer(
-            self.request_warming, self.run_warming, every_s=every_s, look_every_s=look_every_s, unasked=unasked
-        )
+    def warmer(self, *, every_s: float = 0, look_every_s: float = HOUR_S) -> Warmer:
+        return Warmer(self.request_warming, self.run_warming, every_s=every_s, look_every_s=look_every_s)
 
     @asynccontextmanager
     async def at_work(self, *warmers: Warmer) -> AsyncIterator[None]:
@@ -176,7 +174,8 @@ async def test_it_is_warmed_on_schedule_once_for_all_workers(place: Place) -> No
 
 
 async def test_where_nothing_is_to_be_warmed_unasked_it_waits_to_be_asked(place: Place) -> None:
-    warmer = place.warmer(look_every_s=0.001, unasked=False)
+    place.request_warming = replace(place.request_warming, is_wanted=False)
+    warmer = place.warmer(every_s=0.001, look_every_s=0.001)
     async with place.at_work(warmer):
         warmer.imported(replace(a_job(), tally=Tally(created=3)))
         looks = place.looks
