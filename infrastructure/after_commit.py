@@ -7,6 +7,7 @@ import structlog
 
 from application.caching.forgetting import Forgetting
 from application.ports.work import Message, Outbox
+from domain.errors import BylineError
 
 log = structlog.get_logger(__name__)
 
@@ -51,5 +52,7 @@ class AfterCommit:
         for step in self._steps:
             try:
                 await step()
+            except BylineError as error:
+                log.warning("after_commit_failed", reason=str(error))
             except Exception:
                 log.warning("after_commit_failed", exc_info=True)

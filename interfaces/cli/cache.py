@@ -48,7 +48,7 @@ def warm(
 ) -> None:
     """Have a worker read the pages that will be asked for: those read most lately, and the first ones of the common
     lists. Workers do so by themselves after their start, after imports, and every BYLINE_WARM_EVERY_S; what is there
-    already is left alone.
+    for as long is left alone.
 
     Exit codes: 0 it is warm, or asked for with --detach; 1 it is not (the message says why), 2 wrong usage or settings.
     """

@@ -78,8 +78,13 @@ class Adapters:
         raise CommandFailed("The servers did not start.")
 
     def use_cases(self) -> "AbstractAsyncContextManager[UseCases]":
+        import structlog
+
         from infrastructure.container import Container, running
 
+        if not structlog.is_configured():
+            # As it comes, it would show local variables with a traceback, passwords among them.
+            self.configure_logging(quiet=True)
         return running(Container(settings=self.settings()))
 
     def database_url(self) -> object:

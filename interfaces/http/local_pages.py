@@ -39,6 +39,8 @@ class LocalPages:
         self._table = host.table
         self._kept: dict[bytes, Kept] = {}
         self._reads: Counter[str] = Counter()
+        self._taken = 0
+        self._loads = 0
         self._bytes = 0
         self._max_bytes = max_bytes
         self._ttl_s = ttl_s
@@ -71,6 +73,7 @@ class LocalPages:
         """Under the stamp and the epoch that were taken before the page was read. Reads are counted by `key`."""
         kept = Kept(key, representations, stamp, epoch, time.monotonic() + self._ttl_s * random.uniform(0.9, 1.1))  # noqa: S311
         kept.size = ENTRY_BYTES + len(representations.plain.body) * (2 if representations.is_large else 1)
+        self._loads += 1
         if kept.size > self._max_bytes:
             return
         if (old := self._kept.pop(url, None)) is not None:
@@ -91,7 +94,18 @@ class LocalPages:
             if kept.reads:
                 reads[kept.key] += kept.reads
                 kept.reads = 0
+        self._taken += reads.total()
         return dict(reads.most_common(limit))
 
     def stats(self) -> dict[str, int]:
-        return {"pages": len(self._kept), "bytes": self._bytes, "max_bytes": self._max_bytes}
+        """`reads` since the start of the process, of which `loads` were answered by what is behind L1. `trusted` 0: what
+        other hosts forget is not heard of, and L1 is passed by."""
+        reads = self._taken + self._reads.total() + sum(kept.reads for kept in self._kept.values())
+        return {
+            "reads": reads,
+            "loads": self._loads,
+            "pages": len(self._kept),
+            "bytes": self._bytes,
+            "max_bytes": self._max_bytes,
+            "trusted": int(time.monotonic() < self._host.trusted_until),
+        }

@@ -83,7 +83,7 @@ class BlindRead(ReadThrough):
 
 class DeletingCache(RedisCache):
     async def forget(self, tags: Collection[str]) -> None:
-        await self._present().transaction([("UNLINK", self._names.page(KEY))])
+        await self._present().transaction([("UNLINK", self._link.names.page(KEY))])
 
 
 def test_the_explorer_finds_a_blind_set_beside_a_delete_after_the_commit(valkey: RememberedValkey) -> None:
@@ -94,12 +94,12 @@ class CountingCache(RedisCache):
     """Of eight digits, as many as a token has bytes."""
 
     async def tokens(self, tags: Sequence[str]) -> tuple[bytes, ...]:
-        names = [self._names.tag(tag) for tag in tags]
+        names = [self._link.names.tag(tag) for tag in tags]
         await self._present().transaction([("SET", name, b"10000000", "NX") for name in names])
         return tuple(await self._present().transaction([("GET", name) for name in names]))
 
     async def forget(self, tags: Collection[str]) -> None:
-        names = [self._names.tag(tag) for tag in tags]
+        names = [self._link.names.tag(tag) for tag in tags]
         await self._present().transaction(
             [command for name in names for command in (("SET", name, b"10000000", "NX"), ("INCR", name))]
         )
@@ -138,9 +138,9 @@ def test_the_explorer_finds_a_reader_that_joins_a_load_of_other_tokens(valkey: R
 
 class Forgetful(RedisCache):
     async def forget(self, tags: Collection[str]) -> None:
-        if self._wire is None:
+        if self._link.wire is None:
             raise Unavailable("Redis")
-        await self._forget(self._wire, self._names, tags, sender=self._host_id)
+        await self._forget(self._link.wire, self._link.names, tags, sender=self._host_id)
 
 
 class Uncaring(Forgetting):
@@ -158,15 +158,19 @@ def test_the_explorer_knows_all_that_the_code_under_test_keeps(valkey: Remembere
     """Where this fails, see whether `Process.state` still tells apart what will do different things."""
     process = Process(Kind(0, ("all",), ("all",), True, Code()), lambda *asked: valkey.run((), *asked)[0])
 
-    kept = {type(each).__name__: " ".join(vars(each)) for each in (process.cache, process.line.wire, process.local)}
+    kept = {
+        type(each).__name__: " ".join(vars(each))
+        for each in (process.cache, process.cache._link, process.line.wire, process.local)
+    }
     kept |= {each.__name__: " ".join(field.name for field in fields(each)) for each in (ReadThrough, Forgetting)}
 
     assert kept == {
-        "RedisCache": "_address _host_id _deadline_s _now _channel _wire _names _run_id _looks _missed _lost "
-        "_wanted _waiting _timeouts _tried _keeping _loose _counts",
-        "Wire": "asked answered refused writes is_dead _deadline_s _dropped _loop _transport _reader _outgoing "
+        "RedisCache": "_host_id _token_ttl_s _now _channel _looks _loose _link _counts",
+        "Link": "wire names missed counts _address _deadline_s _connect_s _forget _connected _run_id _lost "
+        "_wanted _waiting _hangs _refusals _tried _keeping",
+        "Wire": "asked answered writes is_dead refused _deadline_s _dropped _loop _transport _reader _outgoing "
         "_waiting _alike _unanswered _timer _is_congested",
-        "LocalPages": "is_on _host _table _kept _reads _bytes _max_bytes _ttl_s",
+        "LocalPages": "is_on _host _table _kept _reads _taken _loads _bytes _max_bytes _ttl_s",
         "ReadThrough": "cache ttl_s patience_s now counts _flights _turns _waiting _loose",
         "Forgetting": "shared host clock ids grace _done _under_way",
     }

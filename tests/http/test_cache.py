@@ -207,6 +207,8 @@ async def test_what_cannot_be_forgotten_now_is_left_to_the_relay(
         ({"posts": ["a\u0000b"]}, "#/posts/0"),
         ({"users": ["olga"]}, "#/users/0"),
         ({"posts": ["x"] * 101}, "#/posts"),
+        ({"posts": []}, "#/posts"),
+        ({"users": []}, "#/users"),
         ({"tags": ["all"]}, "#/tags"),
         ({"all": True, "posts": ["x"]}, "#/all"),
         ({"all": False}, "#/all"),

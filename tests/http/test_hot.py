@@ -278,7 +278,8 @@ async def test_without_room_nothing_is_kept_in_the_process(start: StartByline) -
     place = await furnished(byline)
     for _ in range(3):
         assert (await ask(hot(byline.app), place.urls[0])).status == 200
-    assert byline.app.state.local_pages.stats() == {"pages": 0, "bytes": 0, "max_bytes": 0}
+    figures = byline.app.state.local_pages.stats()
+    assert (figures["pages"], figures["bytes"], figures["max_bytes"]) == (0, 0, 0)
 
 
 async def test_what_is_kept_stays_within_its_bound(start: StartByline) -> None:
@@ -307,6 +308,15 @@ async def test_what_is_read_is_told_for_the_next_warming(byline: Byline, hot_app
         posts_key(PostQuery(page=2, page_size=1)),
     ]
     assert byline.app.state.local_pages.take_reads(10) == {}
+
+
+async def test_l1_tells_how_often_it_helped(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    before = byline.app.state.local_pages.stats()
+    for _ in range(5):
+        await ask(hot_app, place.urls[0])
+    byline.app.state.local_pages.take_reads(1)
+    after = byline.app.state.local_pages.stats()
+    assert (after["reads"] - before["reads"], after["loads"] - before["loads"], after["trusted"]) == (5, 1, 1)
 
 
 async def test_every_get_of_a_post_counts_a_view_hot_or_not(byline: Byline, hot_app: HotReads, place: Place) -> None:

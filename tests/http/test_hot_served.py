@@ -1,5 +1,5 @@
-"""Hot reads through the servers that run them: what only shows over a connection, where a length that is wrong by a byte
-holds up every request that comes after."""
+"""Hot reads through the servers that run them: what only shows over a connection, where a length that is wrong by a
+byte holds up every request that comes after."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -30,14 +30,20 @@ PostRef = Annotated[str, *rule(_post_ref, pattern=SLUG_PATTERN, maxLength=SLUG_M
 
 
 class ForgetBody(Model):
-    """`all`, or some posts and users. An empty body, or none, is all."""
+    """`all`, or some posts and users. An empty body, or none, is all; an empty list is a mistake."""
 
     all: bool | None = Field(default=None, description="Every page")
     posts: tuple[PostRef, ...] = Field(
-        default=(), max_length=NAMED_MAX, description="Ids or slugs: their pages, and the lists that they may be on"
+        default=(),
+        min_length=1,
+        max_length=NAMED_MAX,
+        description="Ids or slugs: their pages, and the lists that they may be on",
     )
     users: tuple[UUID, ...] = Field(
-        default=(), max_length=NAMED_MAX, description="Ids: their pages, and the lists of users and of their posts"
+        default=(),
+        min_length=1,
+        max_length=NAMED_MAX,
+        description="Ids: their pages, and the lists of users and of their posts",
     )
 
     @model_validator(mode="after")
