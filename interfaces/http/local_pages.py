@@ -98,8 +98,8 @@ class LocalPages:
         return dict(reads.most_common(limit))
 
     def stats(self) -> dict[str, int]:
-        """`reads` since the start of the process, of which `loads` were answered by what is behind L1. `trusted` 0: what
-        other hosts forget is not heard of, and L1 is passed by."""
+        """`reads` since the start of the process, of which `loads` were answered by what is behind L1. `trusted` 0:
+        what other hosts forget is not heard of, and L1 is passed by."""
         reads = self._taken + self._reads.total() + sum(kept.reads for kept in self._kept.values())
         return {
             "reads": reads,
