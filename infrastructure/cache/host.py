@@ -1,6 +1,7 @@
 """The tags' tokens in memory that the processes of a host share."""
 
 import contextlib
+import errno
 import math
 import mmap
 import os
@@ -49,12 +50,6 @@ class LocalHostTokens:
         fresh = struct.unpack(f"{len(tags)}Q", os.urandom(_SLOT_BYTES * len(tags)))
         for tag, token in zip(tags, fresh, strict=True):
             self.table[_slot(tag)] = token
-
-    def close(self) -> None:
-        """The table cannot be read from then on; other processes keep theirs."""
-        self.table.release()
-        with contextlib.suppress(BufferError):  # somebody still holds a view of it, and the memory with it
-            self._memory.close()
 
 
 class SharedHostTokens(LocalHostTokens):
@@ -105,8 +100,8 @@ def _opened(path: Path) -> int:
         return descriptor
     os.close(descriptor)
     if not is_private:
-        raise PermissionError(f"{path} is not a file of this user alone; remove it.")
-    raise OSError(f"{path} is no table of tokens; remove it while nothing of Byline runs.")
+        raise PermissionError(errno.EACCES, "It is not a file of this user alone", str(path))
+    raise OSError(errno.EINVAL, "It is no table of tokens", str(path))
 
 
 def _make(path: Path) -> None:

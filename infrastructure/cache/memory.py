@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from application.ports.cache import TOKEN_BYTES, HostTokens, Look
 from domain.errors import Unavailable
+from infrastructure.cache.lifetimes import TOKEN_TTL_S, lifetime_s
 
-TOKEN_TTL_S = 86_400.0
 MIB = 1024**2
 
 _HOUR_S = 3600
@@ -34,11 +34,13 @@ class MemoryCache:
         *,
         max_bytes: int = 64 * MIB,
         others: Sequence[HostTokens] = (),
+        token_ttl_s: int = TOKEN_TTL_S,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.away = False
         self._max_bytes = max_bytes
         self._others = others
+        self._token_ttl_s = token_ttl_s
         self._now = now
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
@@ -117,7 +119,7 @@ class MemoryCache:
 
     def _fresh(self, tag: str) -> bytes:
         token = os.urandom(TOKEN_BYTES)
-        self._put(_tag(tag), token, TOKEN_TTL_S)
+        self._put(_tag(tag), token, lifetime_s(tag, self._token_ttl_s))
         return token
 
     def _get(self, name: str) -> bytes | None:

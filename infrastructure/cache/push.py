@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import hiredis
+import structlog
 
 from infrastructure.cache.address import Address
 from infrastructure.cache.host import LocalHostTokens
 from infrastructure.cache.names import announced, channel
-from infrastructure.cache.wire import pack
+from infrastructure.cache.wire import Refused, pack, told
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 TRUST_S = 2.0
 PING_S = 0.5
@@ -41,6 +41,7 @@ class ForgottenListener:
         trust_s: float = TRUST_S,
         ping_s: float = PING_S,
         connect_s: float = CONNECT_S,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """From now on `host` is not trusted but as this says. Raises ValueError."""
         self._address = Address.of(url)
@@ -48,6 +49,7 @@ class ForgottenListener:
         self._trust_s = trust_s
         self._ping_s = ping_s
         self._connect_s = connect_s
+        self._sleep = sleep
         self._listening: asyncio.Task[None] | None = None
         host.trusted_until = 0.0
 
@@ -63,19 +65,21 @@ class ForgottenListener:
                 await listening
 
     async def _listen(self) -> None:
-        pause_s = PAUSE_S
+        pause_s, was_away = PAUSE_S, False
         while True:
             try:
                 await self._subscribed()
             except Exception as error:  # whatever it is, it is tried again
-                log.debug("No news of other hosts: %s: %s", type(error).__name__, error)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                if not was_away:
+                    log.warning("listener_away", reason=told(error))
+                was_away = True
             else:
-                pause_s = PAUSE_S
-            await asyncio.sleep(pause_s)
+                pause_s, was_away = PAUSE_S, False
+            await self._sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _subscribed(self) -> None:
-        """Until the connection is lost. Raises what kept it from being made."""
+        """Until the connection is lost. Raises what kept it from being of any use."""
         subscription: Subscription | None = None
         name = channel(self._address.db)
         try:
@@ -83,13 +87,16 @@ class ForgottenListener:
                 subscription = await self._address.dial(
                     lambda: Subscription(self._address.greeting, name, self._host, trust_s=self._trust_s)
                 )
-                if not await subscription.confirmed:
-                    return
+                await subscription.confirmed
             while not subscription.is_lost:
                 subscription.ping()
                 await asyncio.wait([subscription.ended], timeout=self._ping_s)
                 if time.monotonic() >= subscription.heard_at + self._trust_s:
-                    return
+                    break
+            if subscription.refusal is not None:
+                raise Refused(subscription.refusal)
+            if not subscription.was_trusted:
+                raise ConnectionError("Lost before it answered")
         finally:
             if subscription is not None:
                 subscription.drop()
@@ -112,6 +119,9 @@ class Subscription(asyncio.Protocol):
         """False where it was lost before."""
         self.ended: asyncio.Future[None] = loop.create_future()
         self.is_lost = False
+        self.refusal: str | None = None
+        """What Redis answered instead."""
+        self.was_trusted = False
         self.heard_at = now()
         """When the last PING that was answered was sent."""
         self._greeting = greeting
@@ -163,6 +173,7 @@ class Subscription(asyncio.Protocol):
                     self._host.forget(tags)
             case [b"pong", bytes(sent_at)]:
                 self.heard_at = float(sent_at)
+                self.was_trusted = True
                 self._host.trusted_until = self.heard_at + self._trust_s
             case [b"subscribe", _, _]:
                 # What was kept before this moment may have missed something.
@@ -170,6 +181,7 @@ class Subscription(asyncio.Protocol):
                 if not self.confirmed.done():
                     self.confirmed.set_result(True)
             case hiredis.ReplyError():
+                self.refusal = str(reply)
                 self.drop()
             case _:
                 pass

@@ -21,6 +21,7 @@ pack = cast("Callable[[Command], bytes]", hiredis.pack_command)
 _GRACE = 0.1
 _HIGH_WATER = 4 * 1024**2
 _MULTI, _EXEC = pack(("MULTI",)), pack(("EXEC",))
+_ABORTED = "EXECABORT"
 _NOT_YET = object()
 
 
@@ -30,6 +31,11 @@ class Refused(Unavailable):
     def __init__(self, reply: str) -> None:
         super().__init__("Redis")
         self.reply = reply
+
+
+def told(error: Exception) -> str:
+    """For the log."""
+    return error.reply if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
 
 
 class Wire(asyncio.Protocol):
@@ -42,9 +48,10 @@ class Wire(asyncio.Protocol):
     def __init__(self, *, deadline_s: float, dropped: "Callable[[Wire], None]") -> None:
         self.asked = 0
         self.answered = 0
-        self.refused = 0
         self.writes = 0
         self.is_dead = False
+        self.refused: Callable[[str], None] | None = None
+        """Told of each error that Redis answers with, whether or not anybody waits for it."""
         self._deadline_s = deadline_s
         self._dropped = dropped
         self._loop = asyncio.get_running_loop()
@@ -98,8 +105,16 @@ class Wire(asyncio.Protocol):
         replies: list[Any] = await self.call(_EXEC)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
+                self._note_refusal(str(reply))
                 raise Refused(str(reply))
         return replies
+
+    def hurry(self, deadline_s: float) -> None:
+        """That is the deadline from now on."""
+        self._deadline_s = deadline_s
+        if self._timer is not None:
+            self._timer.cancel()
+            self._watch(is_last_chance=False)
 
     def drop(self) -> None:
         """At once; all who wait get Unavailable."""
@@ -140,7 +155,7 @@ class Wire(asyncio.Protocol):
                 self.answered += 1
                 is_error = isinstance(reply, hiredis.ReplyError)
                 if is_error:
-                    self.refused += 1
+                    self._note_refusal(str(reply))
                 for future in futures:
                     if future.done():
                         continue
@@ -151,6 +166,11 @@ class Wire(asyncio.Protocol):
         except (hiredis.HiredisError, IndexError):
             # Not what Redis says, or a reply to nothing: whatever follows cannot be told apart.
             self.drop()
+
+    def _note_refusal(self, reply: str) -> None:
+        # That a transaction is not carried out follows from what was refused in it.
+        if self.refused is not None and not reply.startswith(_ABORTED):
+            self.refused(reply)
 
     def _send(self, packed: bytes, futures: "Sequence[asyncio.Future[Any]]") -> None:
         if not self._outgoing:

@@ -96,6 +96,12 @@ async def piped(redis_url: str) -> AsyncIterator[Pipe]:
         await pipe.close()
 
 
+def of_user(redis_url: str, user: str, password: str) -> str:
+    parts = urlsplit(redis_url)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{address}"))
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 -- what is waited for has no event

@@ -11,6 +11,8 @@ import pytest
 
 from infrastructure.cache import host
 from infrastructure.cache.host import SLOTS, LocalHostTokens, SharedHostTokens, host_tokens_path
+from infrastructure.container import Container
+from infrastructure.settings import BadSettings, Settings
 
 ANOTHER_PROCESS = """
 import sys
@@ -46,7 +48,6 @@ def test_a_process_sees_what_another_forgot(tmp_path: Path) -> None:
     host_id, token = said.stdout.split()
     assert tokens.table[slot] == int(token) != before
     assert tokens.id == host_id
-    tokens.close()
 
 
 def test_all_who_make_it_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +68,11 @@ def test_all_who_make_it_at_once_have_the_same(tmp_path: Path, monkeypatch: pyte
     assert len({tokens.table[slot] for tokens in made}) == 1
     assert made[0].table[slot] != 0
     assert [found.name for found in tmp_path.iterdir()] == ["tokens"]
-    for tokens in made:
-        tokens.close()
 
 
 def test_it_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
-    SharedHostTokens(path).close()
+    SharedHostTokens(path)
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o660)
     with pytest.raises(PermissionError):
@@ -81,7 +80,7 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
-    SharedHostTokens(tmp_path / "tokens").close()
+    SharedHostTokens(tmp_path / "tokens")
     (tmp_path / "link").symlink_to(tmp_path / "tokens")
     (tmp_path / "nowhere").symlink_to(tmp_path / "new")
     for name in ("link", "nowhere"):
@@ -115,9 +114,22 @@ def test_without_memory_for_files_it_lies_in_the_data_folder(tmp_path: Path, mon
 
 
 def test_no_store_needs_room_on_the_disk(tmp_path: Path) -> None:
-    SharedHostTokens(tmp_path / "tokens").close()
+    SharedHostTokens(tmp_path / "tokens")
     status = (tmp_path / "tokens").stat()
     assert status.st_blocks * 512 >= status.st_size
+
+
+@pytest.mark.parametrize("name", ["file/tokens", "file", "folder"])
+def test_a_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"of somebody else")
+    (tmp_path / "folder").mkdir()
+    container = Container(settings=Settings.model_validate({"host_tokens": tmp_path / name}))
+    with pytest.raises(BadSettings) as raised:
+        container.host_tokens()
+    (problem,) = raised.value.problems
+    assert problem.startswith(f"BYLINE_HOST_TOKENS: {tmp_path / name} cannot be used (")
+    assert problem.endswith("or name another file.")
+    assert "None" not in problem
 
 
 def test_two_hosts_are_told_apart() -> None:

@@ -38,6 +38,15 @@ async def test_a_page_or_a_token_may_be_taken_from_it() -> None:
     assert await cache.look("post/1", ("all",)) == Look(None, (None,))
 
 
+async def test_a_tag_whose_token_ended_gets_one_that_no_entry_has() -> None:
+    at = [0.0]
+    cache = MemoryCache(token_ttl_s=600, now=lambda: at[0])
+    old = await cache.tokens(("post:1", "all"))
+    at[0] = 601.0
+    assert await cache.look("post/1", ("post:1", "all")) == Look(None, (None, old[1]))
+    assert (await cache.tokens(("post:1",)))[0] != old[0]
+
+
 async def test_what_could_not_be_forgotten_is_before_anything_else_is_read() -> None:
     cache = MemoryCache()
     old = await cache.tokens(("post:1", "all"))

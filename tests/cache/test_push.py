@@ -1,11 +1,13 @@
 """Hearing of what other hosts forget, and knowing when something may have been missed."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from domain.errors import Unavailable
 from infrastructure.cache.address import Address
@@ -14,7 +16,7 @@ from infrastructure.cache.names import channel
 from infrastructure.cache.push import ForgottenListener, Subscription
 from infrastructure.cache.redis import RedisCache
 from infrastructure.cache.wire import pack
-from tests.cache.pipes import Pipe, once_there, piped, until
+from tests.cache.pipes import Pipe, of_user, once_there, piped, until
 
 TRUST_S = 0.4
 
@@ -140,6 +142,45 @@ async def test_a_connection_that_ends_ends_trust_and_the_next_begins_an_epoch(
     await pipe.open()
     await until(lambda: is_trusted(host))
     assert host.epoch == 2
+
+
+@pytest.mark.parametrize("refused", ["auth", "subscribe", "ping"])
+async def test_whoever_is_refused_comes_ever_less_often_and_says_so_once(redis_url: str, refused: str) -> None:
+    user, pauses = f"byline-{secrets.token_hex(4)}", list[float]()
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        await asyncio.sleep(0)
+
+    async with Redis.from_url(redis_url) as redis:
+        await redis.acl_setuser(
+            user,
+            enabled=True,
+            passwords=["+another" if refused == "auth" else "+password"],
+            channels=["*"],
+            categories=["+@all"],
+            commands=[] if refused == "auth" else [f"-{refused}"],
+        )
+        listener = ForgottenListener(of_user(redis_url, user, "password"), LocalHostTokens(), sleep=sleep)
+        with capture_logs() as logs:
+            await listener.open()
+            await until(lambda: len(pauses) > 5)
+            await listener.close()
+        await redis.acl_deluser(user)
+    assert pauses[:6] == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+    (said,) = logs
+    assert (said["event"], said["log_level"]) == ("listener_away", "warning")
+    assert said["reason"].startswith("WRONGPASS" if refused == "auth" else "NOPERM")
+
+
+async def test_each_outage_is_told_once(host: LocalHostTokens, pipe: Pipe) -> None:
+    with capture_logs() as logs:
+        for outage in (1, 2):
+            await pipe.cut()
+            await until(lambda outage=outage: len(logs) >= outage)  # type: ignore[misc]
+            await pipe.open()
+            await until(lambda: is_trusted(host))
+    assert [said["event"] for said in logs] == ["listener_away"] * 2
 
 
 async def test_a_message_that_cannot_be_read_ends_trust(host: LocalHostTokens, redis_url: str) -> None:

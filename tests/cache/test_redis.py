@@ -6,16 +6,17 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from application.caching.tags import ALL
 from application.ports.cache import Look
 from domain.errors import Unavailable
-from infrastructure.cache.redis import MISSED_AT_MOST, TIMEOUTS, RedisCache
-from tests.cache.pipes import Pipe, once_there, piped, until
+from infrastructure.cache.link import MISSED_AT_MOST
+from infrastructure.cache.redis import RedisCache
+from tests.cache.pipes import PATIENCE_S, Pipe, of_user, once_there, piped, until
 
 TAGS = ("post:1", "all")
 DEADLINE_S = 0.25
@@ -160,18 +161,41 @@ async def test_whoever_has_something_to_forget_finds_a_server_that_is_back_at_on
     await cache.close()
 
 
-async def test_while_redis_hangs_nobody_waits_to_forget(cache: RedisCache, pipe: Pipe) -> None:
+async def test_while_redis_hangs_only_the_first_wait_to_forget_and_not_as_long_as_for_a_connection(pipe: Pipe) -> None:
+    cache = RedisCache(pipe.url, host_id="here", deadline_s=DEADLINE_S, connect_s=3600.0)
+    await cache.open()
     await once_there(lambda: cache.tokens(TAGS))
     pipe.freeze()
-    for _ in range(TIMEOUTS):
-        with pytest.raises(Unavailable):
-            await cache.forget({"post:1"})
-    before = pipe.accepted
-    with pytest.raises(Unavailable):
-        await cache.forget({"post:2"})
-    assert pipe.accepted <= before + 1
+    async with asyncio.timeout(PATIENCE_S):
+        for answer in await asyncio.gather(*(cache.forget({"post:1"}) for _ in range(3)), return_exceptions=True):
+            assert isinstance(answer, Unavailable)
+    forgetting = asyncio.create_task(cache.forget({"post:2"}))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert forgetting.done()
+    assert isinstance(forgetting.exception(), Unavailable)
+    assert pipe.accepted == 2
     pipe.thaw()
     await once_there(lambda: cache.look("post/1", TAGS))
+    pipe.cut_connections()
+    await cache.forget({"post:1"})
+    await cache.close()
+
+
+async def test_a_connection_may_take_longer_than_a_command(pipe: Pipe) -> None:
+    cache = RedisCache(pipe.url, host_id="here", deadline_s=0.02, connect_s=PATIENCE_S)
+    pipe.freeze()
+    opening = asyncio.create_task(cache.open())
+    await until(lambda: pipe.accepted == 1)
+    await asyncio.sleep(0.1)
+    pipe.thaw()
+    await opening
+    assert not is_away_at_once(cache)
+    pipe.freeze()
+    async with asyncio.timeout(PATIENCE_S / 2):
+        with pytest.raises(Unavailable):
+            await cache.look("post/1", TAGS)
+    await cache.close()
 
 
 async def test_whoever_gives_up_forgetting_leaves_it_to_be_done(
@@ -275,10 +299,7 @@ async def limited(redis_url: str, redis: Redis) -> AsyncIterator[Limited]:
     await redis.acl_setuser(
         user, enabled=True, passwords=[f"+{password}"], keys=["*"], channels=["*"], categories=["+@all"]
     )
-    parts = urlsplit(redis_url)
-    address = parts.netloc.rpartition("@")[2]
-    url = urlunsplit(parts._replace(netloc=f"{user}:{password}@{address}"))
-    cache = RedisCache(url, host_id="here", deadline_s=5.0)
+    cache = RedisCache(of_user(redis_url, user, password), host_id="here", deadline_s=5.0)
     await cache.open()
     yield Limited(redis, user, cache)
     await cache.close()
@@ -293,6 +314,36 @@ async def test_where_memory_is_full_tags_are_still_forgotten(limited: Limited, a
     assert (await another.look("post/1", TAGS)).tokens == (None, None)
     with pytest.raises(Unavailable):
         await limited.cache.tokens(TAGS)
+
+
+async def test_what_is_refused_is_counted_and_the_first_of_each_kind_is_told(limited: Limited, redis: Redis) -> None:
+    with capture_logs() as logs:
+        await limited.cache.tokens(("users",))
+        (name,) = await redis.keys("*:t:users")
+        await redis.delete(name)
+        await redis.zadd(name, {"member": 1})
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await limited.cache.tokens(("users",))
+        await limited.change("-set")
+        for _ in range(2):
+            limited.cache.store("post/1", b"entry", ttl_s=60)
+            with pytest.raises(Unavailable):
+                await limited.cache.tokens(("all",))
+    assert [(said["event"], said["log_level"], said["kind"]) for said in logs] == [
+        ("cache_refused", "warning", "WRONGTYPE"),
+        ("cache_refused", "warning", "NOPERM"),
+    ]
+    assert (await limited.cache.stats())["refused"] == 2 + 2 * 2
+
+
+async def test_it_makes_do_without_what_is_refused_in_its_greeting(limited: Limited) -> None:
+    await limited.change("-info", "-client")
+    await limited.cache.close()
+    with capture_logs() as logs:
+        await limited.cache.open()
+        await limited.cache.tokens(TAGS)
+    assert [said["event"] for said in logs] == ["cache_connected"]
 
 
 async def test_whoever_is_refused_to_forget_reads_nothing_until_it_is_done(limited: Limited) -> None:
@@ -318,13 +369,12 @@ async def test_a_key_of_another_kind_is_a_cache_that_is_away(cache: RedisCache, 
 
 
 async def test_a_wrong_password_is_a_cache_that_is_away(redis_url: str) -> None:
-    parts = urlsplit(redis_url)
-    cache = RedisCache(
-        urlunsplit(parts._replace(netloc=f"nobody:wrong@{parts.netloc.rpartition('@')[2]}")), host_id="here"
-    )
-    await cache.open()
-    assert is_away_at_once(cache)
-    await cache.close()
+    cache = RedisCache(of_user(redis_url, "nobody", "wrong"), host_id="here")
+    with capture_logs() as logs:
+        await cache.open()
+        assert is_away_at_once(cache)
+        await cache.close()
+    assert [(said["event"], said["reason"].split()[0]) for said in logs] == [("cache_away", "WRONGPASS")]
 
 
 async def test_everything_that_is_stored_ends_by_itself(cache: RedisCache, redis: Redis) -> None:
@@ -335,6 +385,35 @@ async def test_everything_that_is_stored_ends_by_itself(cache: RedisCache, redis
     keys = await redis.keys()
     assert len(keys) == 5
     assert all([await redis.ttl(key) > 0 for key in keys])
+
+
+async def test_tokens_that_strangers_multiply_live_for_minutes(cache: RedisCache, redis: Redis) -> None:
+    tags = ("post:1", "slug:a", "user:1", "posts:tagged:x", "posts:by:1", "all", "posts", "users", "totals")
+
+    async def long_lived() -> set[str]:
+        return {tag for tag in tags if await redis.ttl((await redis.keys(f"*:t:{tag}"))[0]) > 600}
+
+    await once_there(lambda: cache.tokens(tags))
+    assert await long_lived() == {"all", "posts", "users", "totals"}
+    await cache.forget(tags)
+    assert await long_lived() == {"all", "posts", "users", "totals"}
+
+
+async def test_a_tag_whose_token_ended_gets_one_that_no_entry_has(redis_url: str) -> None:
+    cache = RedisCache(redis_url, host_id="here", deadline_s=5.0, token_ttl_s=1)
+    await cache.open()
+    old = await cache.tokens(("post:1",))
+    cache.store("post/1", b"entry", ttl_s=600)
+
+    async def ended() -> None:
+        while (await cache.look("post/1", ("post:1",))).tokens != (None,):  # noqa: ASYNC110 -- Redis tells nobody
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(ended(), PATIENCE_S)
+    fresh = await cache.tokens(("post:1",))
+    assert fresh != old
+    assert await cache.look("post/1", ("post:1",)) == Look(b"entry", fresh)
+    await cache.close()
 
 
 async def test_two_hours_of_reads_are_bounded(cache: RedisCache, redis: Redis) -> None:

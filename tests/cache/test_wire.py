@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import Unavailable
 from infrastructure.cache.wire import Refused, Wire, pack
-from tests.cache.pipes import until
+from tests.cache.pipes import HOST, PATIENCE_S, until
 
 
 class Echoing(asyncio.Protocol):
@@ -95,11 +95,13 @@ async def test_whoever_gives_up_leaves_the_order_of_replies_as_it_is(ends: Ends)
     assert await asyncio.gather(*kept) == [b"1", b"2", b"3", b"4", b"6", b"7", b"8", b"9"]
 
 
-async def test_what_is_told_is_answered_to_nobody(ends: Ends) -> None:
+async def test_what_is_told_is_answered_to_nobody_and_whoever_counts_refusals_hears_of_it(ends: Ends) -> None:
+    refusals: list[str] = []
+    ends.wire.refused = refusals.append
     assert ends.wire.tell(echo(b"told"))
     assert ends.wire.tell(pack(("NO",)))
     assert await ends.wire.call(echo(b"asked")) == b"asked"
-    assert ends.wire.refused == 1
+    assert refusals == ["ERR no"]
 
 
 async def test_an_error_is_its_callers_alone(ends: Ends) -> None:
@@ -170,3 +172,19 @@ async def test_a_connection_that_ends_is_told_to_all_who_wait(ends: Ends) -> Non
     with pytest.raises(Unavailable):
         await call
     assert ends.drops == [ends.wire]
+
+
+async def test_a_shorter_deadline_holds_for_what_was_asked_before(ends: Ends) -> None:
+    loop, server = asyncio.get_running_loop(), ends.server
+    port = server.transport.get_extra_info("sockname")[1]
+    drops: list[Wire] = []
+    _, patient = await loop.create_connection(lambda: Wire(deadline_s=3600.0, dropped=drops.append), HOST, port)
+    await patient.call(echo(b"hello"))
+    ends.made[-1].silent_after = 0
+    call = patient.call(echo(b"x"))
+    await until(lambda: patient.writes == 2)
+    patient.hurry(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(Unavailable):
+            await call
+    assert drops == [patient]

@@ -54,7 +54,7 @@ class Cell:
         sent = process.line.sent
         self.replies = sum(1 for each in sent if each.said is not None)
         self.undone = None if self.replies == len(sent) else _versioned(sent[self.replies])
-        self.is_connected = process.cache._wire is not None
+        self.is_connected = process.cache._link.wire is not None
         self.is_away = not self.is_connected and not sent
         self.dry: dict[Step, tuple[str, Effects, tuple[int, int]]] = {}
         self.after: dict[Given, tuple[Cell, Effects]] = {}

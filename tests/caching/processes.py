@@ -244,8 +244,8 @@ class Process:
         return repr(
             (
                 self.kind.host,
-                self.cache._wire is None,
-                sorted(self.cache._missed),
+                self.cache._link.wire is None,
+                sorted(self.cache._link.missed),
                 [(sent.command.packed, sent.said, sorted(map(repr, sent.owners))) for sent in self.line.sent],
                 sorted(map(repr, loading), key=unnamed),
                 self.kept(),

@@ -75,7 +75,7 @@ class World:
         self.plan = plan
         self.cells = Cells(lambda packed, count: valkey.run((), packed, count)[0])
         self._valkey = valkey
-        names = RedisCache("redis://valkey", host_id="")._names
+        names = RedisCache("redis://valkey", host_id="")._link.names
         self._names = names
         self._kinds = [Kind(host, plan.tags, plan.forgotten, plan.with_l1, plan.code) for host in plan.hosts]
         self._found: dict[Contents, tuple[frozenset[str], int | None, tuple[int, tuple[str, ...]]]] = {}
