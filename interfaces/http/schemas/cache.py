@@ -35,19 +35,20 @@ class ForgetBody(Model):
     all: bool | None = Field(default=None, description="Every page")
     posts: tuple[PostRef, ...] = Field(
         default=(),
-        min_length=1,
         max_length=NAMED_MAX,
         description="Ids or slugs: their pages, and the lists that they may be on",
     )
     users: tuple[UUID, ...] = Field(
         default=(),
-        min_length=1,
         max_length=NAMED_MAX,
         description="Ids: their pages, and the lists of users and of their posts",
     )
 
     @model_validator(mode="after")
     def _all_or_some(self) -> Self:
+        for name in ("posts", "users"):
+            if name in self.model_fields_set and not getattr(self, name):
+                raise InvalidValue(name, "Name one at least, or leave it out.", code="too_short")
         some = bool(self.posts or self.users)
         if self.all is not None and self.all == some:
             raise InvalidValue("all", "Say all, or name posts and users, not both.", code="conflict")
