@@ -272,6 +272,7 @@ class Container(containers.DeclarativeContainer):
                 source=source,
                 pages_max=option.warm_pages_max,
                 max_s=option.warm_max_s,
+                every_s=option.warm_every_s,
             ),
         ),
         sweep_warmings=providers.Factory(warmings.SweepWarmings, begin=begin, clock=clock),

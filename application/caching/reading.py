@@ -115,20 +115,23 @@ class ReadThrough:
     _waiting: "Counter[asyncio.Task[Any]]" = field(default_factory=Counter)
     _loose: "set[asyncio.Task[Any]]" = field(default_factory=set)
 
-    async def __call__(self, key: str, tags: Sequence[str], load: Load[bytes]) -> bytes:
+    async def __call__(self, key: str, tags: Sequence[str], load: Load[bytes], *, fresh_for_s: float = 0.0) -> bytes:
         """As `read` of bytes, without how they came."""
-        value, _ = await self.read(key, tags, load, BYTES)
+        value, _ = await self.read(key, tags, load, BYTES, fresh_for_s=fresh_for_s)
         return value
 
-    async def read(self, key: str, tags: Sequence[str], load: Load[Value], form: Form[Value]) -> tuple[Value, bool]:
-        """The value, and whether it was kept. Raises what `load` raises, and Busy after `patience_s`. Where the
-        shared cache is away, nothing is kept, and a load is shared only by those who came before it began."""
+    async def read(
+        self, key: str, tags: Sequence[str], load: Load[Value], form: Form[Value], *, fresh_for_s: float = 0.0
+    ) -> tuple[Value, bool]:
+        """The value, and whether it was kept: what ends within `fresh_for_s` counts as a miss. Raises what `load`
+        raises, and Busy after `patience_s`. Where the shared cache is away, nothing is kept, and a load is shared only
+        by those who came before it began."""
         try:
             entry, tokens = await self.cache.look(key, tags)
             known = None if None in tokens else cast("tuple[bytes, ...]", tokens)
             if entry is not None and known is not None and entry.startswith(joined := b"".join(known)):
                 expires_at, took_s = _HEAD.unpack_from(entry, len(joined))
-                if (now := self.now()) < expires_at:
+                if (now := self.now()) + fresh_for_s < expires_at:
                     self.counts.hits += 1
                     if expires_at - now < took_s * _EAGER_AT_MOST and self._is_due(expires_at, took_s, now):
                         self._refresh(key, known, load, form)

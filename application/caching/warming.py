@@ -31,7 +31,8 @@ LISTS = (
 @dataclass(frozen=True, slots=True)
 class WarmCache:
     """The first pages of the common lists, then the pages that were read most lately, or, where nothing is known of
-    that, the posts on those lists. What is there already is only looked at.
+    that, the posts on those lists. What is there for another `every_s`, after which the next warming is due, is only
+    looked at; what would end sooner is loaded anew.
 
     It gives way to traffic: at most `pages_max` pages and `max_s` seconds, `at_once` at a time, each loading for no
     more than `share` of the time; it ends where the database is busy, and where the database or the shared cache is
@@ -45,6 +46,7 @@ class WarmCache:
     max_s: float = 30.0
     at_once: int = 2
     share: float = 0.25
+    every_s: float = 0.0
     now: Callable[[], float] = time.monotonic
     rest: Callable[[asyncio.Event, float], Awaitable[None]] = until_set
 
@@ -144,7 +146,7 @@ class _Walk:
             page = await key.read(self.warm.source)
             return packed_list(page) if isinstance(page, ListPage) else packed_page(page)
 
-        value = await self.warm.read(key.text, key.tags, load)
+        value = await self.warm.read(key.text, key.tags, load, fresh_for_s=self.warm.every_s)
         if key.text.startswith("posts?"):
             self.lists.append(unpacked_list(value))
         return has_loaded

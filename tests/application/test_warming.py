@@ -162,6 +162,36 @@ async def test_what_is_there_is_not_loaded_again(stove: Stove, house: House, ann
     assert (await stove.warm()).loaded == 1
 
 
+async def test_what_would_end_before_the_next_warming_is_loaded_anew_so_that_nothing_is_ever_cold(
+    stove: Stove, house: House, ann: User
+) -> None:
+    await published(house, ann, "hot")
+    cache = MemoryCache(now=lambda: stove.clock)
+    stove.read = ReadThrough(cache, ttl_s=60, now=lambda: stove.clock)
+    warm = replace(stove.warm, cache=cache, read=stove.read, every_s=40)
+    assert (await warm()).loaded == COMMON + 1
+    stove.clock += 10  # 44 s are left at least
+    assert replace(await warm(), took_s=0) == WarmingReport(COMMON + 1, 0, COMMON + 1, 0, 0, Ending.DONE)
+    stove.clock += 40  # none would last another 40 s
+    assert replace(await warm(), took_s=0) == WarmingReport(COMMON + 1, COMMON + 1, 0, 0, 0, Ending.DONE)
+    stove.clock += 40
+    loaded = len(stove.source.asked)
+    for query in LISTS:
+        await stove.pages().posts(query, viewer=None)
+    await stove.pages().users(UserQuery(), viewer=None)
+    await stove.pages().post(Slug("hot"), viewer=None)
+    assert len(stove.source.asked) == loaded
+
+
+async def test_without_a_schedule_what_is_there_is_left_alone_however_soon_it_ends(stove: Stove) -> None:
+    cache = MemoryCache(now=lambda: stove.clock)
+    read = ReadThrough(cache, ttl_s=60, now=lambda: stove.clock)
+    warm = replace(stove.warm, cache=cache, read=read)
+    await warm()
+    stove.clock += 53  # 1 s is left at least
+    assert (await warm()).already_there == COMMON
+
+
 async def test_texts_that_name_no_page_are_passed_over_and_pages_that_are_gone_are_told(stove: Stove) -> None:
     bad_cursor = posts_key(PostQuery(after="nonsense")).text
     for text in ("total/posts", "from another version", "post/It is none"):

@@ -56,7 +56,9 @@ def found_guilty(plan: Plan, valkey: RememberedValkey) -> None:
 
 
 class TokensAfterTheLoad(ReadThrough):
-    async def read(self, key: str, tags: Sequence[str], load: Load, form: Any) -> tuple[Any, bool]:
+    async def read(
+        self, key: str, tags: Sequence[str], load: Load, form: Any, *, fresh_for_s: float = 0.0
+    ) -> tuple[Any, bool]:
         look = await self.cache.look(key, tags)
         joined = b"".join(token or b"" for token in look.tokens)
         if look.entry is not None and None not in look.tokens and look.entry.startswith(joined):
@@ -72,7 +74,9 @@ def test_the_explorer_finds_tokens_that_are_read_after_the_load(valkey: Remember
 
 
 class BlindRead(ReadThrough):
-    async def read(self, key: str, tags: Sequence[str], load: Load, form: Any) -> tuple[Any, bool]:
+    async def read(
+        self, key: str, tags: Sequence[str], load: Load, form: Any, *, fresh_for_s: float = 0.0
+    ) -> tuple[Any, bool]:
         look = await self.cache.look(key, tags)
         if look.entry is not None:
             return look.entry, True

@@ -20,7 +20,7 @@ COMMON = len(LISTS) + 1
 
 @pytest.fixture
 def byline() -> Byline:
-    return Byline().with_admin()
+    return Byline({"page_ttl_s": 3600}).with_admin()  # what was warmed lasts until the next warming
 
 
 @pytest.fixture

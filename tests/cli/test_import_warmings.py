@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,10 +69,8 @@ def test_an_import_that_had_finished_before_is_not_followed_by_another(archive: 
 
 
 def test_an_import_has_succeeded_also_where_none_can_be_asked_for(archive: str) -> None:
-    @asynccontextmanager
-    async def refused(*, isolation: Isolation = Isolation.READ_COMMITTED) -> AsyncIterator[UnitOfWork]:
-        raise Busy(f"All connections are in use, {isolation} or not.")
-        yield
+    def refused(*, isolation: Isolation = Isolation.READ_COMMITTED) -> AbstractAsyncContextManager[UnitOfWork]:
+        raise Busy(f"No connection is free for {isolation.name}.")
 
     def change(use_cases: UseCases) -> UseCases:
         return replace(use_cases, request_warming=replace(use_cases.request_warming, begin=refused))
@@ -81,14 +79,15 @@ def test_an_import_has_succeeded_also_where_none_can_be_asked_for(archive: str) 
     result = byline("import", archive)
     assert result.exit_code == 0, result.output
     assert "1 rows read, 1 created" in result.stdout
-    assert "The cache is not warmed at once: All connections are in use" in result.stderr
+    assert "The cache is not warmed at once: No connection is free for" in result.stderr
 
 
 def test_it_is_asked_for_also_where_the_end_is_seen_before_the_run_returns(archive: str) -> None:
     def change(use_cases: UseCases) -> UseCases:
         async def lingering(import_id: ImportId) -> ImportJob:
             await use_cases.run_import(import_id)
-            return await asyncio.get_running_loop().create_future()  # until it is cancelled
+            until_cancelled: asyncio.Future[ImportJob] = asyncio.get_running_loop().create_future()
+            return await until_cancelled
 
         return replace(use_cases, run_import=lingering)  # type: ignore[arg-type]  # it is called, and no more
 

@@ -127,9 +127,9 @@ async def test_the_cache_is_warmed_after_the_start_after_an_import_and_when_aske
         await done("request", "import", "start")
         report = (await office.byline.show_warming(asked.id, actor=office.actor)).report
         assert report is not None
-        # The posts of the archive were warmed after their import.
-        assert (report.loaded, report.ended) == (0, Ending.DONE)
-        assert report.already_there > 20
+        # The posts of the archive were warmed after their import. Some would end before the next warming.
+        assert report.loaded + report.already_there > 20
+        assert report.ended is Ending.DONE
         assert (await worker.event("cache_warmed"))["reason"] == "start"
         assert await worker.end(signal.SIGTERM) == 0
 
