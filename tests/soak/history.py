@@ -84,6 +84,16 @@ class History:
                 possibly += 1
         return surely <= total <= possibly
 
+    def lately(self, resource: int, before: float, within_s: float) -> list[int]:
+        """The states that were acknowledged within so long before then, newest first."""
+        found = []
+        for ack in reversed(self.acks[resource]):
+            if ack.at < before - within_s:
+                break
+            if ack.at <= before:
+                found.append(ack.state)
+        return found
+
     def missed(self, resource: int, state: int, before: float) -> list[Ack]:
         """What was acknowledged until then, newest first, and is newer than this state."""
         found = []

@@ -14,6 +14,8 @@ from tests.soak.history import Ack, History, Pairs, stamps_in
 _TOTAL = re.compile(rb'"total":(\d+)')
 _PAUSE_S = 0.05
 _PROCESS_BITS = 40
+IN_TIME_S = 0.1
+"""After the acknowledgement of a write: who asks later learns nothing of a lag as short as it should be."""
 
 
 class Asked(NamedTuple):
@@ -70,6 +72,8 @@ class Tally:
     wrong_totals: list[tuple[str, int]] = field(default_factory=list)
     lost: int = 0
     """Connections that ended before all was answered."""
+    in_time: set[tuple[int, int]] | None = None
+    """The writes, by resource and state, that somebody asked for within IN_TIME_S; None: nobody wants to know."""
     times: list[tuple[float, float]] | None = None
     """When each was asked for and how long its answer took, in seconds; None: nobody wants to know."""
 
@@ -78,8 +82,9 @@ class Tally:
         return self.statuses[200] + self.statuses[304] + self.statuses[404]
 
     def lags(self) -> dict[tuple[int, int], float]:
-        """By resource and state, how long after its acknowledgement the last read began that did not show it."""
-        lags: dict[tuple[int, int], float] = {}
+        """By resource and state, how long after its acknowledgement the last read began that did not show it; 0 where
+        one that began in time showed it and none did not. Of the other writes nothing is known."""
+        lags = dict.fromkeys(self.in_time or (), 0.0)
         for stale in self.stale:
             for ack in stale.missed:
                 write = (stale.resource, ack.state)
@@ -222,7 +227,7 @@ class _Reader(asyncio.Protocol):
 
     def _take(self, status: int, head: bytes, body: bytes, sent: _Sent) -> None:
         reading = self._reading
-        tally, history = reading.tally, reading.history
+        tally = reading.tally
         if self._process is None:
             self._process = reading.processes.of(_header(head, b"x-request-id: "))
         process = self._process
@@ -230,7 +235,7 @@ class _Reader(asyncio.Protocol):
         tally.by_process[process] += 1
         if tally.times is not None:
             tally.times.append((sent.at, time.monotonic() - sent.at))
-        page, floors = sent.page, sent.floors
+        page = sent.page
         total: int | None = None
         if status == 200:
             shown = stamps_in(body)
@@ -247,6 +252,15 @@ class _Reader(asyncio.Protocol):
             shown = []
         else:
             return
+        self._hold(sent, shown, total, process)
+
+    def _hold(self, sent: _Sent, shown: Pairs, total: int | None, process: int) -> None:
+        """Against the history."""
+        tally, history = self._reading.tally, self._reading.history
+        page, floors = sent.page, sent.floors
+        if tally.in_time is not None:
+            for resource in page.expects:
+                tally.in_time.update((resource, state) for state in history.lately(resource, sent.at, IN_TIME_S))
         for resource, state in history.older(floors, shown, page.expects):
             missed = history.missed(resource, state, sent.at)
             tally.stale.append(Stale(page.path, sent.at, process, resource, missed))
