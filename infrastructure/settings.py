@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     count_views: bool = True
     views_flush_s: float = Field(default=0.5, gt=0)
     """How often views go to the database; at most so much of them is lost to a kill."""
-    warm_every_s: float = Field(default=60.0, ge=0)
+    warm_every_s: float = Field(default=40.0, ge=0)
     """0: never of its own."""
     warm_pages_max: int = Field(default=500, ge=1)
     warm_max_s: float = Field(default=30.0, gt=0)

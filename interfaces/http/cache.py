@@ -27,8 +27,9 @@ async def cache_stats(request: Request, app: App, actor: OperatorNow) -> Respons
 
 @routes.post("/forget", response_model=ForgottenShown, responses=told(*BODY, *PERMITTED))
 async def forget_pages(app: App, actor: OperatorNow, body: ForgetBody | None = None) -> Response:
-    """Pages that are loaded anew when they are next asked for: all of them, or those that show the posts and users
-    named. Only needed after the database was changed by other means than Byline."""
+    """Pages that are loaded anew when they are next asked for: all of them, or at least those that show the posts and
+    users named. Only needed after the database was changed by other means than Byline; where slugs, tags or authors of
+    posts were, forget all."""
     named = (body or ForgetBody()).named()
     return encoded(ForgottenShown(await app.forget_pages(named, actor=actor)))
 

@@ -36,12 +36,12 @@ class ForgetBody(Model):
     posts: tuple[PostRef, ...] = Field(
         default=(),
         max_length=NAMED_MAX,
-        description="Ids or slugs: their pages, and the lists that they may be on",
+        description="Ids or slugs: every page that shows them; all pages where one is gone",
     )
     users: tuple[UUID, ...] = Field(
         default=(),
         max_length=NAMED_MAX,
-        description="Ids: their pages, and the lists of users and of their posts",
+        description="Ids: every page that shows them; all pages where one has posts or is gone",
     )
 
     @model_validator(mode="after")
