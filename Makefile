@@ -116,4 +116,7 @@ clean-data: ## Delete the data folder .byline: its database, uploads and keys (a
 	echo "This deletes .byline ($$(du -sh .byline | cut -f1)): the database, uploads, the admin's password and the signing key."; \
 	echo "There is no way back. A folder that BYLINE_DATA_DIR names is left alone."; \
 	printf 'Type "delete" to go on: '; read -r answer || answer=; \
-	if [ "$$answer" = delete ]; then rm -rf .byline && echo "Deleted."; else echo "Nothing was deleted."; exit 1; fi
+	if [ "$$answer" != delete ]; then echo "Nothing was deleted."; exit 1; fi; \
+	$(PYTHON) -c 'from pathlib import Path; from infrastructure.cache.host import host_tokens_path; \
+	host_tokens_path(Path(".byline")).unlink(missing_ok=True)'; \
+	rm -rf .byline && echo "Deleted."

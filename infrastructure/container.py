@@ -29,6 +29,7 @@ from application.ports.work import BeginWork, Message
 from application.use_cases import UseCases
 from application.views import SweepViewBatches, ViewCounter
 from infrastructure.cache.host import LocalHostTokens, SharedHostTokens, host_tokens_path
+from infrastructure.cache.lifetimes import token_ttl_s
 from infrastructure.cache.memory import MemoryCache
 from infrastructure.cache.none import NoCache
 from infrastructure.cache.push import ForgottenListener
@@ -52,7 +53,7 @@ from infrastructure.memory.store import MemoryStore
 from infrastructure.queue.arq import ArqQueue
 from infrastructure.security.passwords import Argon2Hasher
 from infrastructure.security.tokens import JwtTokens
-from infrastructure.settings import Settings
+from infrastructure.settings import BadSettings, Settings
 from infrastructure.slugs import slug_words
 from infrastructure.storage.files import FileBlobs
 
@@ -72,14 +73,23 @@ def _tokens(settings: Settings) -> JwtTokens:
 
 def _host_tokens(settings: Settings) -> HostTokens:
     path = settings.host_tokens or host_tokens_path(settings.data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return SharedHostTokens(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SharedHostTokens(path)
+    except OSError as error:
+        advice = "Remove it while nothing of Byline runs, make room for it, or name another file"
+        raise BadSettings([f"BYLINE_HOST_TOKENS: {path} cannot be used ({error.strerror}). {advice}."]) from None
 
 
 def _shared_cache(settings: Settings, host: LocalHostTokens) -> SharedCache:
     if settings.cache == "none" or settings.redis_url is None:
         return NoCache()
-    return RedisCache(str(settings.redis_url), host_id=host.id, deadline_s=settings.redis_timeout_s)
+    return RedisCache(
+        str(settings.redis_url),
+        host_id=host.id,
+        deadline_s=settings.redis_timeout_s,
+        token_ttl_s=token_ttl_s(settings.page_ttl_s),
+    )
 
 
 def _cache_connections(cache: SharedCache) -> list[RedisCache]:

@@ -121,7 +121,8 @@ def test_no_store_needs_room_on_the_disk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["file/tokens", "file", "folder"])
 def test_a_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").write_bytes(b"of somebody else")
+    (tmp_path / "file").write_bytes(b"of something else")
+    (tmp_path / "file").chmod(0o600)
     (tmp_path / "folder").mkdir()
     container = Container(settings=Settings.model_validate({"host_tokens": tmp_path / name}))
     with pytest.raises(BadSettings) as raised:

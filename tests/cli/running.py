@@ -39,9 +39,11 @@ async def all_gone(processes: Iterable[psutil.Process]) -> None:
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """Of a person who has set nothing but these, and the data folder."""
+    """Of a person who has set nothing but these, the data folder and, beside it, what would outlive it in memory."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")}
-    return inherited | {"BYLINE_DATA_DIR": str(folder / "data"), "COLUMNS": "200"} | settings
+    data = settings.get("BYLINE_DATA_DIR", str(folder / "data"))
+    own = {"BYLINE_DATA_DIR": data, "BYLINE_HOST_TOKENS": f"{data}.tokens", "COLUMNS": "200"}
+    return inherited | own | settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,8 @@ async def test_a_worker_is_healthy_while_it_hears_wakes(database_url: str, redis
     assert not await worker_is_healthy()
 
     stop = asyncio.Event()
-    settings = Settings.model_validate({"database_url": database_url, "redis_url": redis_url, "data_dir": tmp_path})
+    urls = {"database_url": database_url, "redis_url": redis_url}
+    settings = Settings.model_validate({**urls, "data_dir": tmp_path, "host_tokens": tmp_path / "host_tokens"})
     working = asyncio.create_task(work(settings, stop=stop))
     try:
         async with asyncio.timeout(PATIENCE_S):

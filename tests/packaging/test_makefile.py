@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.cache.host import SharedHostTokens, host_tokens_path
+
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements-build.lock", "requirements-embedded.lock", "requirements-dev.lock")
 
@@ -18,6 +20,7 @@ def project(tmp_path: Path) -> Path:
     """Without a .venv."""
     for name in ("Makefile", "pyproject.toml", *LOCKS):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "infrastructure").symlink_to(ROOT / "infrastructure")
     return tmp_path
 
 
@@ -99,8 +102,12 @@ def test_the_data_is_deleted_for_one_word_alone(project: Path, data: Path, answe
     assert "Nothing was deleted." in outcome.stdout
     assert data.exists()
 
-    assert make(project, "clean-data", answer="delete\n").returncode == 0
+    in_memory = host_tokens_path(data)
+    SharedHostTokens(in_memory)
+    outcome = make(project, "clean-data", answer="delete\n")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
     assert not data.exists()
+    assert not in_memory.exists()
 
 
 def test_data_in_use_is_not_deleted(project: Path, data: Path) -> None:

@@ -173,6 +173,7 @@ class Service:
             "BYLINE_DATABASE_URL": str(self.settings.database_url),
             "BYLINE_REDIS_URL": str(self.settings.redis_url or ""),
             "BYLINE_DATA_DIR": str(self.settings.data_dir),
+            "BYLINE_HOST_TOKENS": str(self.settings.host_tokens),
             "BYLINE_IMPORT_CHUNK_ROWS": "20",
             "BYLINE_IMPORT_LEASE_S": "1",
             "BYLINE_LOG_FORMAT": "json",
@@ -202,7 +203,8 @@ async def service(
 ) -> AsyncIterator[Service]:
     """With an administrator, and the authors of archives. A `repeatable` one gives the ids and times that others gave
     before: jobs that it queues in the same order have the same ids, and so do the posts that they make."""
-    settings = Settings.model_validate({"database_url": database_url, "redis_url": redis_url, "data_dir": folder})
+    urls = {"database_url": database_url, "redis_url": redis_url}
+    settings = Settings.model_validate({**urls, "data_dir": folder, "host_tokens": folder / "host_tokens"})
     container = Container(settings=settings)
     if repeatable:
         container.clock.override(providers.Object(FixedClock(_TODAY)))

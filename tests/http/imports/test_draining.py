@@ -32,8 +32,9 @@ class Served:
 async def served(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterator[Served]:
     """The API alone, so that imports wait, with a client who has signed in as an operator."""
     url = f"http://127.0.0.1:{a_free_port()}"
+    folder = {"data_dir": tmp_path, "host_tokens": tmp_path / "host_tokens"}
     settings = Settings.model_validate(
-        {"database_url": database_url, "redis_url": redis_url, "data_dir": tmp_path, "secret_key": SECRET_KEY}
+        {"database_url": database_url, "redis_url": redis_url, "secret_key": SECRET_KEY, **folder}
     )
     async with opened(Container(settings=settings)) as use_cases:
         await use_cases.register_user.register(Registration("olga", "olga@example.com", PASSWORD, role=Role.OPERATOR))
