@@ -87,6 +87,8 @@ class Process:
         self.loads: list[Load] = []
         self.readers: list[asyncio.Task[None]] = []
         """Those who wait."""
+        self.writers: list[Writer] = []
+        """Those who wait, in the order in which they began."""
         self.effects = Effects()
         self.line: Line
         self._gives_up: asyncio.Task[None] | None = None
@@ -156,6 +158,9 @@ class Process:
         task.add_done_callback(self._ended)
         if isinstance(who, Reader):
             self.readers.append(task)
+        elif isinstance(who, Writer):
+            self.writers.append(who)
+            task.add_done_callback(lambda _: self.writers.remove(who))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if task in self.readers:
@@ -224,7 +229,7 @@ class Process:
         loads = {load.task: load for load in self.loads}
         loading = []
         for task in {*loads, *self.read._loose}:
-            is_loose, load, flight = task in self.read._loose, loads.get(task), _led_by(task)
+            is_loose, load, flight = task in self.read._loose, loads.get(task), _local(task, "_fly", "flight")
             followers = [] if flight is None else flight.followers
             waiting = [repr(context[OWNER]) for follower in followers for _, context in follower._callbacks or ()]
             waiting += [
@@ -241,27 +246,39 @@ class Process:
                     sorted(waiting),
                 )
             )
+        link = self.cache._link
         return repr(
             (
                 self.kind.host,
-                self.cache._link.wire is None,
-                sorted(self.cache._link.missed),
+                link.wire is None,
+                link._hangs,
+                link._wanted.is_set(),
+                sorted(link.missed),
+                self._forgetting(),
                 [(sent.command.packed, sent.said, sorted(map(repr, sent.owners))) for sent in self.line.sent],
                 sorted(map(repr, loading), key=unnamed),
                 self.kept(),
             )
         )
 
+    def _forgetting(self) -> list[tuple[Writer, int | None]]:
+        """Who waits to have forgotten, and how many connections were made in vain for it, if it waits for one."""
+        tasks = {task._callbacks[0][1][OWNER]: task for task in self.cache._loose}
+        return [
+            (writer, None if writer not in tasks else _local(tasks[writer], "caught_up", "_"))
+            for writer in self.writers
+        ]
+
     def kept(self) -> list[tuple[Stamp, int]]:
         """In L1."""
         return [(kept.stamp, int(kept.representations.plain.body)) for kept in self.local._kept.values()]
 
 
-def _led_by(task: "asyncio.Task[Any]") -> Any:
-    """The flight that it loads for."""
+def _local(task: "asyncio.Task[Any]", function: str, name: str) -> Any:
+    """What the function that it is in has under this name; None where it is not in there."""
     coroutine: Any = task.get_coro()
     while hasattr(coroutine, "cr_frame"):
-        if coroutine.cr_code.co_name == "_fly":
-            return coroutine.cr_frame.f_locals["flight"]
+        if coroutine.cr_code.co_name == function:
+            return coroutine.cr_frame.f_locals[name]
         coroutine = coroutine.cr_await
     return None
