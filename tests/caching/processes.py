@@ -14,6 +14,7 @@ from application.caching.forgetting import Forgetting
 from application.caching.reading import ReadThrough
 from application.pages import Page
 from domain.errors import Unavailable
+from domain.ids import MessageId
 from infrastructure.cache.redis import RedisCache
 from interfaces.http.local_pages import LocalPages, Stamp
 from interfaces.http.representations import PUBLIC, Representations
@@ -90,6 +91,8 @@ class Process:
         self.writers: list[Writer] = []
         """Those who wait, in the order in which they began."""
         self.effects = Effects()
+        self._versions: dict[MessageId, int] = {}
+        """Of the messages of those who write."""
         self.line: Line
         self._gives_up: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None
@@ -140,6 +143,9 @@ class Process:
             case _:
                 raise ValueError(step)
         self.loop.settle()
+        # In whichever order those who waited for the same connection were told.
+        self.effects.acknowledged.sort()
+        self.effects.unforgotten.sort()
         # Nobody looks at the host's tokens but whoever begins.
         self.host.table.clear()
         CHANCE.luck = 0.0
@@ -210,9 +216,13 @@ class Process:
 
     async def _write(self, writer: Writer) -> None:
         message = self.forgetting.message(self.kind.forgotten)
+        self._versions[message.id] = writer.version
         await self.forgetting.at_once(message)
         with self.forgetting.done() as done:
-            (self.effects.acknowledged if message.id in done else self.effects.unforgotten).append(writer.version)
+            # Also of others, who find theirs done then.
+            self.effects.acknowledged += [self._versions.pop(each) for each in done]
+        if message.id in self._versions:
+            self.effects.unforgotten.append(self._versions.pop(message.id))
 
     async def _relay(self, writer: Writer) -> None:
         try:
