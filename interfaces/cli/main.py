@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,13 +78,9 @@ class Adapters:
         raise CommandFailed("The servers did not start.")
 
     def use_cases(self) -> "AbstractAsyncContextManager[UseCases]":
-        import structlog
-
         from infrastructure.container import Container, running
 
-        if not structlog.is_configured():
-            # As it comes, it would show local variables with a traceback, passwords among them.
-            self.configure_logging(quiet=True)
+        self._log_as_configured()
         return running(Container(settings=self.settings()))
 
     def database_url(self) -> object:
@@ -132,8 +128,19 @@ class Adapters:
 
     async def diagnose(self) -> "Sequence[Finding]":
         from infrastructure.diagnosis.diagnosis import diagnose
+        from infrastructure.settings import BadSettings
 
+        with suppress(BadSettings):  # which it will tell
+            self._log_as_configured()
         return await diagnose()
+
+    def _log_as_configured(self) -> None:
+        """As it comes, structlog writes among what is printed, and shows local variables with a traceback, passwords
+        among them."""
+        import structlog
+
+        if not structlog.is_configured():
+            self.configure_logging(quiet=True)
 
 
 def _own_command(name: str) -> tuple[str, ...]:

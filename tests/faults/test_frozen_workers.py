@@ -43,7 +43,7 @@ async def test_frozen_in_a_transaction_it_commits_nothing(offices: Offices, gate
 
 async def test_frozen_between_transactions_it_commits_nothing(offices: Offices) -> None:
     expected = await SCENARIO.undisturbed(offices)
-    async with offices() as office, office.worker(BYLINE_IMPORT_SHARE="0.01") as frozen:
+    async with offices() as office, office.worker(BYLINE_IMPORT_SHARE="0.05") as frozen:
         job = await SCENARIO.start(office)
         await office.wait_for(job, lambda now: now.tally.rows_read > 0, "some rows are in")
         await frozen.freeze()

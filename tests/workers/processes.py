@@ -204,7 +204,9 @@ async def service(
     """With an administrator, and the authors of archives. A `repeatable` one gives the ids and times that others gave
     before: jobs that it queues in the same order have the same ids, and so do the posts that they make."""
     urls = {"database_url": database_url, "redis_url": redis_url}
-    settings = Settings.model_validate({**urls, "data_dir": folder, "host_tokens": folder / "host_tokens"})
+    settings = Settings.model_validate(
+        {**urls, "data_dir": folder, "host_tokens": folder.with_name(f"{folder.name}.tokens")}
+    )
     container = Container(settings=settings)
     if repeatable:
         container.clock.override(providers.Object(FixedClock(_TODAY)))
