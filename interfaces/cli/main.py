@@ -34,7 +34,10 @@ PARENT = "BYLINE_UP_WITH_PARENT"
 
 
 class Adapters:
-    """The `Composition` of the service."""
+    """The `Composition` of the service. `configures_logging`: of the whole process, which is the command's own."""
+
+    def __init__(self, *, configures_logging: bool = False) -> None:
+        self._configures_logging = configures_logging
 
     def settings(self) -> "Settings":
         from infrastructure.settings import load_settings
@@ -137,9 +140,7 @@ class Adapters:
     def _log_as_configured(self) -> None:
         """As it comes, structlog writes among what is printed, and shows local variables with a traceback, passwords
         among them."""
-        import structlog
-
-        if not structlog.is_configured():
+        if self._configures_logging:
             self.configure_logging(quiet=True)
 
 
@@ -237,7 +238,7 @@ app.command(hidden=True)(prepare.prepare)
 
 
 def main() -> None:
-    app(obj=Adapters())
+    app(obj=Adapters(configures_logging=True))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from infrastructure.settings import Settings
@@ -22,7 +23,8 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def doctor(status: int, **settings: str) -> Findings:
-    result = CliRunner(env=settings).invoke(app, ["doctor", "--json"], obj=Adapters())
+    with capture_logs():
+        result = CliRunner(env=settings).invoke(app, ["doctor", "--json"], obj=Adapters())
     assert result.exit_code == status, result.output
     findings: Findings = {}
     for finding in json.loads(result.stdout):
@@ -120,7 +122,8 @@ def test_a_migrated_database_wants_an_administrator(database_url: str, redis_url
         assert wrong(findings) == {"Administrator"}
         assert findings["Administrator"][0]["remedy"] == "byline create-admin"
     else:
-        result = CliRunner(env=settings).invoke(app, ["doctor"], obj=Adapters())
+        with capture_logs():
+            result = CliRunner(env=settings).invoke(app, ["doctor"], obj=Adapters())
         assert "✖  Administrator" in result.stdout
         assert "✔  Migrations" in result.stdout
         assert result.stderr == "1 thing is wrong.\n"
