@@ -23,7 +23,6 @@ from interfaces.http import (
     users,
 )
 from interfaces.http.background import background, periodics
-from interfaces.http.hot import HotReads
 from interfaces.http.local_pages import LocalPages
 from interfaces.http.middleware import RequestFrame
 from interfaces.http.openapi import DESCRIPTION, TAGS, document
@@ -48,11 +47,6 @@ class HttpOptions:
     l1_ttl_s: float = 10.0
     count_views: bool = True
     views_flush_s: float = 0.5
-
-
-def hot(app: FastAPI) -> HotReads:
-    """The application with public pages answered before its router."""
-    return HotReads(app)
 
 
 def _uncounted(_: bytes) -> None:

@@ -8,7 +8,8 @@ from infrastructure.container import Container, running
 from infrastructure.interpreter import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.settings import BadSettings, Settings, load_settings
-from interfaces.http.app import HttpOptions, create_app, hot
+from interfaces.http.app import HttpOptions, create_app
+from interfaces.http.hot import HotReads
 
 
 def __getattr__(name: str) -> ASGIApp:
@@ -42,4 +43,4 @@ def app_of(container: Container, settings: Settings) -> ASGIApp:
         views_flush_s=settings.views_flush_s,
     )
     app = create_app(lambda: running(container, listening=settings.hot), options)
-    return hot(app) if settings.hot else app
+    return HotReads(app) if settings.hot else app

@@ -25,7 +25,8 @@ from infrastructure.container import Container, MemoryAdapters, running
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.security.passwords import Argon2Hasher
 from infrastructure.settings import Settings
-from interfaces.http.app import HttpOptions, create_app, hot
+from interfaces.http.app import HttpOptions, create_app
+from interfaces.http.hot import HotReads
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -121,7 +122,7 @@ async def served(container: Container, options: HttpOptions) -> AsyncIterator[By
         assert isinstance(queue, MemoryQueue)
         queue.on_wake(run_import)
         async with (
-            AsyncClient(transport=ASGITransport(hot(app)), base_url="http://byline.test") as http,
+            AsyncClient(transport=ASGITransport(HotReads(app)), base_url="http://byline.test") as http,
             AsyncClient(transport=ASGITransport(app), base_url="http://byline.test") as routed,
         ):
             yield Byline(app, http, routed, use_cases, container)

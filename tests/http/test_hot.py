@@ -15,7 +15,7 @@ from application.caching.keys import page_key, post_key, posts_key
 from application.pages import PostQuery
 from domain.actors import Role
 from domain.ids import PostId
-from interfaces.http.app import HttpOptions, hot
+from interfaces.http.app import HttpOptions
 from interfaces.http.hot import HotReads
 from interfaces.http.representations import (
     AT_ONCE_BYTES,
@@ -75,7 +75,7 @@ async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> 
 
 @pytest.fixture
 def hot_app(byline: Byline) -> HotReads:
-    return hot(byline.app)
+    return HotReads(byline.app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def strange_urls(place: Place) -> tuple[str, ...]:
 async def test_hot_and_routed_answers_are_the_same_bytes(start: StartByline) -> None:
     options = HttpOptions(count_views=False)  # which would differ from one read to the next
     byline = await start(options=options)
-    hot_app, place = hot(byline.app), await furnished(byline)
+    hot_app, place = HotReads(byline.app), await furnished(byline)
     statuses: set[int] = set()
     for url in (*place.urls, *strange_urls(place)):
         etags = {
@@ -277,7 +277,7 @@ async def test_without_room_nothing_is_kept_in_the_process(start: StartByline) -
     byline = await start(options=HttpOptions(l1_max_bytes=0))
     place = await furnished(byline)
     for _ in range(3):
-        assert (await ask(hot(byline.app), place.urls[0])).status == 200
+        assert (await ask(HotReads(byline.app), place.urls[0])).status == 200
     figures = byline.app.state.local_pages.stats()
     assert (figures["pages"], figures["bytes"], figures["max_bytes"]) == (0, 0, 0)
 
@@ -285,7 +285,7 @@ async def test_without_room_nothing_is_kept_in_the_process(start: StartByline) -
 async def test_what_is_kept_stays_within_its_bound(start: StartByline) -> None:
     bound = 20_000
     byline = await start(options=HttpOptions(l1_max_bytes=bound))
-    place, small = await furnished(byline), hot(byline.app)
+    place, small = await furnished(byline), HotReads(byline.app)
     for url in place.urls * 2:
         assert (await ask(small, url)).status in (200, 404)
         assert byline.app.state.local_pages.stats()["bytes"] <= bound

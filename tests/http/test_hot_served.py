@@ -14,7 +14,8 @@ import pytest
 
 from domain.actors import Role
 from infrastructure.settings import Settings
-from interfaces.http.app import HttpOptions, hot
+from interfaces.http.app import HttpOptions
+from interfaces.http.hot import HotReads
 from interfaces.http.representations import GZIP_MIN_BYTES
 from tests.cli.running import a_free_port, answers, eventually, running
 from tests.http.byline import Byline, Member, container_of, served
@@ -194,7 +195,7 @@ async def _loads(http: httpx.AsyncClient) -> int:
 async def test_over_uvicorn_hot_answers_are_the_routers_byte_for_byte(start: StartByline) -> None:
     byline = await start(options=OPTIONS)
     held = await conversation(byline)
-    async with listening(hot(byline.app)) as http:
+    async with listening(HotReads(byline.app)) as http:
         await check(str(http.base_url), held)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from domain.actors import Role
 from infrastructure.settings import Settings
-from interfaces.http.app import HttpOptions, hot
+from interfaces.http.app import HttpOptions
 from interfaces.http.hot import HotReads
 from tests import stage
 from tests.http.byline import Byline, Member, container_of, served
@@ -47,7 +47,7 @@ class Site:
 
     def __init__(self, byline: Byline, operator: Member, members: list[Member]) -> None:
         self.byline = byline
-        self.hot: HotReads = hot(byline.app)
+        self.hot: HotReads = HotReads(byline.app)
         self.operator = operator
         self.members = members
         self.posts: dict[int, dict[str, Any]] = {}
