@@ -149,6 +149,7 @@ class Service:
             return await self.wait_for(job, is_claimed, f"it is claimed after {after}")
         finally:
             waking.cancel()
+            await asyncio.wait([waking])
 
     async def _wake_again_and_again(self, job: ImportJob) -> None:
         while True:

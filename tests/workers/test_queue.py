@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 from pydantic_core import Url
@@ -8,6 +9,7 @@ from infrastructure.queue.arq import QUEUE, TASK, ArqQueue, connect, from_json, 
 from tests.workers.wire import wire_to
 
 TIMEOUT_S = 1.0
+BOUND_S = 10.0
 
 
 async def opened(url: str | None) -> ArqQueue:
@@ -80,6 +82,30 @@ async def test_what_is_closed_is_away(redis_url: str) -> None:
     await queue.close()
     with pytest.raises(Unavailable):
         await queue.ping()
+
+
+async def test_who_is_cancelled_while_waking_is_cancelled(redis_url: str) -> None:
+    for steps in range(40):
+        queue = await opened(redis_url)
+        waking = asyncio.create_task(queue.wake("a.topic", "a key"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        at_work = waking.cancel()
+        await asyncio.wait([waking], timeout=BOUND_S)
+        assert waking.cancelled() is at_work
+        await queue.close()
+
+
+async def test_closing_in_the_middle_of_a_wake_leaves_no_connection(redis_url: str) -> None:
+    for steps in range(40):
+        queue = await opened(redis_url)
+        waking = asyncio.create_task(queue.wake("a.topic", "a key"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await queue.close()
+        await asyncio.wait([waking], timeout=BOUND_S)
+        assert steps == 0 or waking.exception() is None
+    gc.collect()  # an unclosed connection would warn here
 
 
 def test_the_result_of_a_job_may_be_an_exception() -> None:
