@@ -7,6 +7,7 @@ and only the answer was lost, and then it counts nothing. What a process has gat
 
 import asyncio
 import logging
+import threading
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 
 
 class ViewCounter:
-    """Of one process and event loop. While the database is away, it keeps a number for each post that is read.
+    """Of one process: any of its threads counts, one event loop flushes. While the database is away, it keeps a number
+    for each post that is read.
 
     At most `batch_posts` posts are in a batch, so that it fits into a statement's timeout however long they gathered.
     A batch that fails `tries` times by a defect, which no waiting mends, is given up, so that later ones are counted:
@@ -42,6 +44,8 @@ class ViewCounter:
         self._process: UUID | None = None
         self._sequence = 0
         self._gathered: dict[bytes, int] = defaultdict(int)
+        self._counting = threading.Lock()
+        """Held for a moment, by whoever uses what is gathered."""
         self._batch: ViewBatch | None = None
         self._defects = 0
         self._flushing = asyncio.Lock()
@@ -54,12 +58,15 @@ class ViewCounter:
 
     def count_packed(self, post_id: bytes) -> None:
         """The id's 16 bytes: a UUID's hash is computed each time, and in Python; that of bytes is kept."""
-        self._gathered[post_id] += 1
+        with self._counting:
+            self._gathered[post_id] += 1
 
     @property
     def waiting(self) -> int:
         """Views that are not known to be in the database."""
-        return sum(self._gathered.values()) + (_views(self._batch) if self._batch else 0)
+        with self._counting:
+            gathered = sum(self._gathered.values())
+        return gathered + (_views(self._batch) if self._batch else 0)
 
     async def flush(self) -> bool:
         """Add one batch; whether another one can follow at once. One flush at a time: the others wait for it.
@@ -108,13 +115,14 @@ class ViewCounter:
             await work.commit()
 
     def _take(self) -> ViewBatch | None:
-        gathered = self._gathered
-        if not gathered:
+        with self._counting:
+            gathered = self._gathered
+            if len(gathered) <= self._batch_posts:
+                taken, self._gathered = gathered, defaultdict(int)
+            else:
+                taken = {packed: gathered.pop(packed) for packed in list(islice(gathered, self._batch_posts))}
+        if not taken:
             return None
-        if len(gathered) <= self._batch_posts:
-            taken, self._gathered = gathered, defaultdict(int)
-        else:
-            taken = {packed: gathered.pop(packed) for packed in list(islice(gathered, self._batch_posts))}
         counts = {PostId(UUID(bytes=packed)): count for packed, count in taken.items()}
         if self._process is None:
             # Not before: servers fork, and two processes of one name would take each other's batches for repeats.

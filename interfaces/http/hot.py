@@ -10,7 +10,7 @@ from time import perf_counter
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from application.caching.pages import CachedPages
 from application.pages import ListPage
@@ -20,9 +20,9 @@ from interfaces.http.local_pages import LocalPages
 from interfaces.http.middleware import NOSNIFF, REFUSED, Refused, is_sane_id, next_request_id, note
 from interfaces.http.problems import REQUEST_ID
 from interfaces.http.queries import links
-from interfaces.http.representations import PUBLIC, Representations, unchanged
+from interfaces.http.representations import PUBLIC, Representation, Representations, unchanged
 
-NO_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
+NO_BODY: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 _Asked = tuple[bytes | None, bytes | None, bytes | None]
@@ -39,28 +39,29 @@ class HotReads:
         self._count: Callable[[bytes], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        asked = _asked(scope)
+        if asked is None:
             await self.app(scope, receive, send)
             return
-        encodings = conditions = request_id = None
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                encodings = value if encodings is None else encodings + b"," + value
-            elif name == b"if-none-match":
-                conditions = value if conditions is None else conditions + b", " + value
-            elif name == b"x-request-id":
-                if request_id is None and is_sane_id(value):
-                    request_id = value
-            elif name in (b"authorization", b"content-length"):
-                await self.app(scope, receive, send)
-                return
-        asked = encodings, conditions, request_id
         local = self._local or self._open()
         representations = local.get(scope.get("raw_path", b"") + b"?" + scope["query_string"])
         if representations is None:
             await self._read(local, asked, scope, receive, send)
         elif not await self._answer(representations, asked, scope["method"], send):
             await self.app(scope, receive, send)
+
+    def at_once(self, scope: Scope) -> tuple[Message, Message] | None:
+        """What to send, where L1 has all of it, and `__call__` would send the same. Ask from any thread."""
+        local = self._local
+        asked = None if local is None else _asked(scope)
+        if local is None or asked is None:
+            return None
+        representations = local.get(scope.get("raw_path", b"") + b"?" + scope["query_string"])
+        if representations is None:
+            return None
+        encodings, _, _ = asked
+        made = representations.made(encodings) if encodings is not None else representations.plain
+        return None if made is None else self._messages(representations, made, asked, scope["method"])
 
     def _open(self) -> LocalPages:
         state = self.app.state
@@ -70,17 +71,29 @@ class HotReads:
         return local
 
     async def _answer(self, representations: Representations, asked: _Asked, method: str, send: Send) -> int:
-        """Its status; 0 where the condition breaks the grammar, which is the router's to tell."""
-        encodings, conditions, request_id = asked
-        fitting = representations.plain
-        if encodings is not None and representations.is_large:
-            fitting = await representations.fitting(encodings)
+        """Its status; 0 where the condition breaks the grammar."""
+        encodings, _, _ = asked
+        fitting = await representations.fitting(encodings) if encodings is not None else representations.plain
+        messages = self._messages(representations, fitting, asked, method)
+        if messages is None:
+            return 0
+        start, body = messages
+        await send(start)
+        await send(body)
+        status: int = start["status"]
+        return status
+
+    def _messages(
+        self, representations: Representations, fitting: Representation, asked: _Asked, method: str
+    ) -> tuple[Message, Message] | None:
+        """None where the condition breaks the grammar, which is the router's to tell."""
+        _, conditions, request_id = asked
         status, headers, body = 200, fitting.headers, fitting.body_message
         if conditions is not None:
             try:
                 headers_of_304 = unchanged(fitting, conditions)
             except HTTPException:
-                return 0
+                return None
             if headers_of_304 is not None:
                 status, headers, body = 304, headers_of_304, NO_BODY
         if method == "HEAD":
@@ -88,9 +101,7 @@ class HotReads:
         elif representations.viewed is not None:
             self._count(representations.viewed)
         told = (b"x-request-id", request_id or next_request_id())
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, told, NOSNIFF]})
-        await send(body)
-        return status
+        return {"type": "http.response.start", "status": status, "headers": [*headers, told, NOSNIFF]}, body
 
     async def _read(self, local: LocalPages, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """What L1 does not have. What no cache has is told in the log, as the router's answers are."""
@@ -126,6 +137,24 @@ class HotReads:
             note(scope, scope["method"], status, perf_counter() - began, route=address.route)
         else:
             await self.app(scope, receive, send)
+
+
+def _asked(scope: Scope) -> _Asked | None:
+    """None where it is nothing that a stranger reads."""
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return None
+    encodings = conditions = request_id = None
+    for name, value in scope["headers"]:
+        if name == b"accept-encoding":
+            encodings = value if encodings is None else encodings + b"," + value
+        elif name == b"if-none-match":
+            conditions = value if conditions is None else conditions + b", " + value
+        elif name == b"x-request-id":
+            if request_id is None and is_sane_id(value):
+                request_id = value
+        elif name in (b"authorization", b"content-length"):
+            return None
+    return encodings, conditions, request_id
 
 
 @lru_cache(maxsize=8192)

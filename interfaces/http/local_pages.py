@@ -31,7 +31,10 @@ class Kept:
 
 class LocalPages:
     """L1: ready answers by URL, at most `max_bytes` of them; those kept first go first. One kept for `ttl_s`, give or
-    take a tenth, is not answered any more."""
+    take a tenth, is not answered any more.
+
+    Any thread gets; one, the event loop's, does all else. Two that get the same page in one moment may count one read.
+    """
 
     def __init__(self, host: HostTokens, *, max_bytes: int, ttl_s: float) -> None:
         self.is_on = max_bytes > 0

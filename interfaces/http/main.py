@@ -9,6 +9,7 @@ from infrastructure.interpreter import collect_garbage_seldom
 from infrastructure.logging import configure_logging
 from infrastructure.settings import BadSettings, Settings, load_settings
 from interfaces.http.app import HttpOptions, create_app
+from interfaces.http.before_the_loop import answer_before_the_loop
 from interfaces.http.hot import HotReads
 
 
@@ -27,6 +28,8 @@ def _app() -> ASGIApp:
         raise SystemExit(str(error)) from None
     configure_logging(settings)
     app = app_of(Container(settings=settings), settings)
+    if isinstance(app, HotReads):
+        answer_before_the_loop(app)
     collect_garbage_seldom()
     return app
 

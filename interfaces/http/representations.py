@@ -5,6 +5,8 @@ import asyncio
 import gzip
 from functools import lru_cache
 
+from starlette.types import Message
+
 from application.pages import ListPage, Page
 from interfaces.http.etags import ANY, tags_in
 
@@ -42,7 +44,7 @@ class Representation:
         tag = (b"etag", self.etag_line)
         self.headers: Headers = [_JSON, *told, length, tag, *kept]
         self.headers_of_304: Headers = [tag, *kept]
-        self.body_message = {"type": "http.response.body", "body": body, "more_body": False}
+        self.body_message: Message = {"type": "http.response.body", "body": body, "more_body": False}
 
 
 class Representations:
@@ -60,12 +62,15 @@ class Representations:
         self._compressed: Representation | None = None
 
     async def fitting(self, accept_encoding: bytes) -> Representation:
-        """The one to answer a client with that accepts this. Ask only where `is_large`."""
-        if not accepts_gzip(accept_encoding):
-            return self.plain
-        if self._compressed is None:
-            self._compressed = await self._compress()
-        return self._compressed
+        """The one to answer a client with that accepts this."""
+        made = self.made(accept_encoding)
+        if made is None:
+            made = self._compressed = await self._compress()
+        return made
+
+    def made(self, accept_encoding: bytes) -> Representation | None:
+        """The same, where it need not be made first."""
+        return self._compressed if self.is_large and accepts_gzip(accept_encoding) else self.plain
 
     async def _compress(self) -> Representation:
         body = self.plain.body

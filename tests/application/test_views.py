@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -260,6 +261,28 @@ async def test_a_drain_ends_in_its_time_and_says_what_is_lost(
 async def test_a_drain_of_nothing_asks_nobody(line: Line, counter: ViewCounter) -> None:
     assert await counter.drain(within_s=0.01)
     assert line.begun == 0
+
+
+async def test_any_thread_counts(store: MemoryStore, line: Line, posts: list[Post]) -> None:
+    counter = ViewCounter(line.begin, FixedClock(), CountingIds(), batch_posts=2)
+    threads, reads = 4, 5_000
+
+    def count() -> None:
+        for number in range(reads):
+            counter.count(posts[number % len(posts)].id)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        counting = [asyncio.create_task(asyncio.to_thread(count)) for _ in range(threads)]
+        while not all(task.done() for task in counting):
+            await counter.flush()
+            await asyncio.sleep(0)
+        await asyncio.gather(*counting)
+    finally:
+        sys.setswitchinterval(before)
+    await counter.drain(within_s=5.0)
+    assert views(store, *posts) == [threads * reads // len(posts)] * len(posts)
 
 
 async def test_processes_that_count_at_once_are_told_apart(store: MemoryStore, line: Line, posts: list[Post]) -> None:

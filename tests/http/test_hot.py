@@ -42,10 +42,10 @@ class Sent:
         return dict(self.headers).get(name)
 
 
-async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> Sent:
-    """As a server would: with the path as it was sent and as it reads."""
+def scope_of(url: str, *headers: Header, method: str = "GET") -> Scope:
+    """As a server's: with the path as it was sent and as it reads."""
     path, _, query = url.partition("?")
-    scope: Scope = {
+    return {
         "type": "http",
         "http_version": "1.1",
         "method": method,
@@ -58,6 +58,9 @@ async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> 
         "client": ("127.0.0.1", 1),
         "server": ("byline.test", 80),
     }
+
+
+async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> Sent:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -66,8 +69,11 @@ async def ask(app: ASGIApp, url: str, *headers: Header, method: str = "GET") -> 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
-    start, *bodies = sent
+    await app(scope_of(url, *headers, method=method), receive, send)
+    return of_messages(*sent)
+
+
+def of_messages(start: Message, *bodies: Message) -> Sent:
     assert start["type"] == "http.response.start"
     assert not bodies[-1].get("more_body", False)
     return Sent(start["status"], tuple(start["headers"]), b"".join(body["body"] for body in bodies))
@@ -150,6 +156,11 @@ async def test_hot_and_routed_answers_are_the_same_bytes(start: StartByline) -> 
             routed = await ask(byline.app, url, *condition, *encoding, method=method)
             for answered in [await ask(hot_app, url, *condition, *encoding, method=method) for _ in range(2)]:
                 assert answered == routed, (method, url, condition, encoding)
+            at_once = hot_app.at_once(scope_of(url, *condition, *encoding, method=method))
+            if at_once is None:
+                assert url not in place.urls or routed.status == 400, (method, url, condition, encoding)
+            else:
+                assert of_messages(*at_once) == routed, (method, url, condition, encoding)
             statuses.add(routed.status)
     assert statuses == {200, 304, 400, 401, 404, 422}
 
@@ -337,6 +348,29 @@ async def test_every_get_of_a_post_counts_a_view_hot_or_not(byline: Byline, hot_
 
     assert (await byline.http.get(url, headers=place.ada.auth)).json()["views"] == counted + 10
     assert (await byline.http.get(f"/v1/posts/{place.draft}", headers=place.ada.auth)).json()["views"] == 0
+
+
+async def test_a_read_is_counted_at_once_too(byline: Byline, hot_app: HotReads, place: Place) -> None:
+    await byline.use_cases.views.drain(within_s=5.0)
+    await ask(hot_app, place.urls[0])
+    for method in ("GET", "HEAD"):
+        assert hot_app.at_once(scope_of(place.urls[0], method=method)) is not None
+    assert byline.use_cases.views.waiting == 2
+
+
+async def test_only_what_is_ready_is_answered_at_once(hot_app: HotReads, place: Place) -> None:
+    small, large = place.urls[0], place.urls[2]
+    gzip = (b"accept-encoding", b"gzip")
+    assert hot_app.at_once(scope_of(small)) is None  # it has not begun
+    for url in (small, large):
+        await ask(hot_app, url)
+    assert hot_app.at_once(scope_of(small)) is not None
+    assert hot_app.at_once(scope_of(small, (b"authorization", b"Bearer x"))) is None
+    assert hot_app.at_once(scope_of(small, method="DELETE")) is None
+    assert hot_app.at_once({"type": "websocket"}) is None
+    assert hot_app.at_once(scope_of(large, gzip)) is None  # not compressed yet
+    await ask(hot_app, large, gzip)
+    assert hot_app.at_once(scope_of(large, gzip)) is not None
 
 
 async def test_views_need_not_be_counted(start: StartByline) -> None:
