@@ -10,7 +10,9 @@ import pytest
 from infrastructure.container import Container
 from infrastructure.settings import Settings
 from interfaces.http.app import HttpOptions
+from interfaces.http.hot import HotReads
 from tests.http.byline import Byline, container_of, served
+from tests.http.hot import Place, furnished
 
 StartByline = Callable[..., Awaitable[Byline]]
 
@@ -47,3 +49,13 @@ async def start(containers: Callable[..., Container]) -> AsyncIterator[StartByli
 @pytest.fixture
 async def byline(start: StartByline) -> Byline:
     return await start()
+
+
+@pytest.fixture
+def hot_app(byline: Byline) -> HotReads:
+    return HotReads(byline.app)
+
+
+@pytest.fixture
+async def place(byline: Byline) -> Place:
+    return await furnished(byline)

@@ -20,8 +20,8 @@ from interfaces.http.before_the_loop import answer_before_the_loop
 from interfaces.http.hot import HotReads
 from tests.cli.running import a_free_port, answers, eventually, running
 from tests.http.byline import Byline
+from tests.http.hot import ask, of_messages, scope_of
 from tests.http.listening import BOUND_S
-from tests.http.test_hot import ask, of_messages, scope_of
 
 URL = "/v1/settings"
 

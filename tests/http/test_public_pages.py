@@ -19,7 +19,7 @@ from interfaces.http.app import HttpOptions
 from interfaces.http.hot import HotReads
 from tests import stage
 from tests.http.byline import Byline, Member, container_of, served
-from tests.http.test_hot import Header, Sent, ask
+from tests.http.hot import Header, Sent, ask
 
 AUTHORS = 3
 POSTS = 5
