@@ -89,6 +89,7 @@ def _shared_cache(settings: Settings, host: LocalHostTokens) -> SharedCache:
         host_id=host.id,
         deadline_s=settings.redis_timeout_s,
         token_ttl_s=token_ttl_s(settings.page_ttl_s),
+        doubt=host.doubt,
     )
 
 

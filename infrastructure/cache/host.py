@@ -13,11 +13,14 @@ from hashlib import blake2b
 from pathlib import Path
 from socket import gethostname
 
+from infrastructure.cache.doubt import Doubt
+
 SLOTS = 2**16
 ID_BYTES = 8
 
 _LAYOUT = b"BYLTOK01"
 _HEADER_BYTES = 64
+_DOUBT_AT = len(_LAYOUT) + ID_BYTES
 _SLOT_BYTES = 8
 _SIZE = _HEADER_BYTES + SLOTS * _SLOT_BYTES
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- what lies there is made exclusively, and only its owner's is used
@@ -42,6 +45,7 @@ class LocalHostTokens:
         self.id = memory[len(_LAYOUT) : len(_LAYOUT) + ID_BYTES].hex()
         """Of the host, in all its processes."""
         self.table: memoryview[int] = memoryview(memory)[_HEADER_BYTES:_SIZE].cast("Q")
+        self.doubt = Doubt(memoryview(memory)[_DOUBT_AT : _DOUBT_AT + _SLOT_BYTES].cast("d"))
 
     def slots(self, tags: Sequence[str]) -> tuple[int, ...]:
         return tuple(map(_slot, tags))

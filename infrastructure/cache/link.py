@@ -11,6 +11,7 @@ import structlog
 from application.caching.tags import ALL
 from domain.errors import Unavailable
 from infrastructure.cache.address import Address
+from infrastructure.cache.doubt import Doubt
 from infrastructure.cache.info import is_primary, parsed
 from infrastructure.cache.names import Names
 from infrastructure.cache.wire import Refused, Wire, pack, told
@@ -37,7 +38,8 @@ class Forget(Protocol):
 
 
 class Link:
-    """What is `missed` is forgotten on the next connection, by `forget`, before that is anybody's `wire`.
+    """What is `missed` is forgotten on the next connection, by `forget`, before that is anybody's `wire`. Until then
+    there is `doubt`, where somebody no longer waits for it.
 
     Where another server answers than before (see Names), everything is forgotten there: it may have been the server
     once already, and have been told nothing of the time between.
@@ -51,6 +53,7 @@ class Link:
         connect_s: float,
         forget: Forget,
         connected: Callable[[], None],
+        doubt: Doubt,
     ) -> None:
         """`deadline_s` is of a command, `connect_s` of finding the server, greeting it and catching up in all.
         `connected` is called before a new wire is used."""
@@ -64,6 +67,7 @@ class Link:
         self._connect_s = connect_s
         self._forget = forget
         self._connected = connected
+        self._doubt = doubt
         self._run_id: str | None = None
         self._lost = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -112,6 +116,7 @@ class Link:
                         return
         except TimeoutError:
             self._hangs = self.wire is None
+        self._doubt.arise()
         raise Unavailable("Redis")
 
     async def _keep_connected(self) -> None:
@@ -128,6 +133,8 @@ class Link:
                 if not was_away:
                     log.warning("cache_away", reason=told(error))
                 was_away = True
+                if self.missed:
+                    self._doubt.arise()
             else:
                 self._hangs = False
                 # Those too who have missed something meanwhile: it is forgotten.

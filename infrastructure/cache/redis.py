@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from application.ports.cache import TOKEN_BYTES, Look
 from domain.errors import Unavailable
 from infrastructure.cache.address import Address
+from infrastructure.cache.doubt import Doubt
 from infrastructure.cache.info import figures, parsed
 from infrastructure.cache.lifetimes import TOKEN_TTL_S, lifetime_s
 from infrastructure.cache.link import Link
@@ -35,9 +36,10 @@ class RedisCache:
 
     What `forget` could not do is remembered, and done on the next connection before anything is read from it: this
     process reads nothing that it failed to forget. `forget` waits for that connection, so that who was only cut off has
-    forgotten when it says so, and raises Unavailable where it cannot be made. Others may then read for a moment what
-    is not forgotten yet, if the server only hung and they come back to it sooner; of a server that starts anew nothing
-    is read that is older than its start. Nor does it wait for a server that hangs.
+    forgotten when it says so, and raises Unavailable where it cannot be made, or where the server hangs. The processes
+    with which it has its `doubt` in common read nothing either then, for some seconds longer than that lasts. Other
+    hosts may for a moment, if they come back to the server sooner; of a server that starts anew nothing is read that
+    is older than its start.
 
     What the server refuses is Unavailable like all else; the first refusal of each kind is logged.
     """
@@ -50,16 +52,19 @@ class RedisCache:
         deadline_s: float = 0.1,
         connect_s: float = 1.0,
         token_ttl_s: int = TOKEN_TTL_S,
+        doubt: Doubt | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`host_id` is the sender of what is published; `deadline_s` is of a command, `connect_s` of making a
-        connection; `token_ttl_s` is of tokens of single things; `now` is in seconds since the epoch. Raises ValueError.
+        """`host_id` is the sender of what is published, `doubt` its host's; `deadline_s` is of a command, `connect_s`
+        of making a connection; `token_ttl_s` is of tokens of single things; `now` is in seconds since the epoch. Raises
+        ValueError.
         """
         address = Address.of(url)
         self._host_id = host_id
         self._token_ttl_s = token_ttl_s
         self._now = now
         self._channel = channel(address.db)
+        self._doubt = Doubt() if doubt is None else doubt
         self._looks: dict[str, tuple[Sequence[str], bytes]] = {}
         self._loose: set[asyncio.Task[Any]] = set()
         self._link = Link(
@@ -69,6 +74,7 @@ class RedisCache:
             # Told to this host as well: its other processes may have read on meanwhile.
             forget=partial(self._forget, sender=NO_HOST),
             connected=self._looks.clear,
+            doubt=self._doubt,
         )
         self._counts = self._link.counts
 
@@ -83,7 +89,7 @@ class RedisCache:
 
     async def look(self, key: str, tags: Sequence[str]) -> Look:
         wire = self._link.wire
-        if wire is None:
+        if wire is None or self._doubt:
             raise Unavailable("Redis")
         known_tags, packed = self._looks.get(key, _NO_LOOK)
         if known_tags != tags:
@@ -153,7 +159,7 @@ class RedisCache:
     async def stats(self) -> Mapping[str, int | float | str]:
         """Those of this process alone while Redis is away."""
         stats: dict[str, int | float | str] = {"adapter": "redis", "connected": 0, "missed": len(self._link.missed)}
-        stats |= self._counts
+        stats |= self._counts | {"in_doubt": int(bool(self._doubt))}
         wire = self._link.wire
         if wire is None:
             return stats

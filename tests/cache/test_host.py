@@ -3,13 +3,16 @@
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import gethostname
+from types import SimpleNamespace
 
 import pytest
 
-from infrastructure.cache import host
+from infrastructure.cache import doubt, host
+from infrastructure.cache.doubt import DOUBT_S
 from infrastructure.cache.host import SLOTS, LocalHostTokens, SharedHostTokens, host_tokens_path
 from infrastructure.container import Container
 from infrastructure.settings import BadSettings, Settings
@@ -48,6 +51,27 @@ def test_a_process_sees_what_another_forgot(tmp_path: Path) -> None:
     host_id, token = said.stdout.split()
     assert tokens.table[slot] == int(token) != before
     assert tokens.id == host_id
+
+
+def test_a_host_has_its_doubt_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tokens"
+    tokens, another, elsewhere = SharedHostTokens(path), SharedHostTokens(path), LocalHostTokens()
+    assert not tokens.doubt
+    now = time.monotonic()
+    another.doubt.arise()
+    assert tokens.doubt
+    assert not elsewhere.doubt
+    assert not any(tokens.table)
+
+    monkeypatch.setattr(doubt, "time", SimpleNamespace(monotonic=lambda: now + DOUBT_S + 1.0))
+    assert not tokens.doubt
+
+
+def test_a_doubt_of_before_the_machine_started_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = SharedHostTokens(tmp_path / "tokens")
+    tokens.doubt.arise()
+    monkeypatch.setattr(doubt, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    assert not tokens.doubt
 
 
 def test_all_who_make_it_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

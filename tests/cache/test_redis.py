@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from application.caching.tags import ALL
 from application.ports.cache import Look
 from domain.errors import Unavailable
+from infrastructure.cache import doubt
+from infrastructure.cache.doubt import Doubt
 from infrastructure.cache.link import MISSED_AT_MOST
 from infrastructure.cache.redis import RedisCache
 from tests.cache.conftest import DEADLINE_S, TAGS, is_away_at_once
@@ -132,6 +134,47 @@ async def test_while_redis_hangs_only_the_first_wait_to_forget_and_not_as_long_a
     pipe.cut_connections()
     await cache.forget({"post:1"})
     await cache.close()
+
+
+async def test_what_one_process_of_a_host_could_not_forget_no_other_reads(
+    pipe: Pipe, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubt, "DOUBT_S", 1.0)
+    shared = Doubt()
+    cut_off = RedisCache(pipe.url, host_id="here", deadline_s=DEADLINE_S, connect_s=DEADLINE_S, doubt=shared)
+    other = RedisCache(redis_url, host_id="here", deadline_s=5.0, doubt=shared)
+    await cut_off.open()
+    await other.open()
+    old = await other.tokens(TAGS)
+    other.store("post/1", b"".join(old), ttl_s=60)
+    assert (await other.look("post/1", TAGS)).tokens == old
+
+    pipe.freeze()
+    with pytest.raises(Unavailable):
+        await cut_off.forget(TAGS)
+    assert is_away_at_once(other)
+    assert (await other.stats())["in_doubt"] == 1
+
+    pipe.thaw()
+    fresh = (await once_there(lambda: other.look("post/1", TAGS))).tokens
+    assert not set(old) & set(fresh)
+    await cut_off.close()
+    await other.close()
+
+
+async def test_doubt_lasts_for_as_long_as_something_is_missed(
+    cache: RedisCache, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await once_there(lambda: cache.tokens(TAGS))
+    await pipe.cut()
+    with pytest.raises(Unavailable):
+        await cache.forget(TAGS)
+    arisen: list[float] = []
+    monkeypatch.setattr(Doubt, "arise", lambda _: arisen.append(time.monotonic()))
+    await until(lambda: len(arisen) >= 3)
+    await pipe.open()
+    await until(lambda: cache._link.wire is not None)
+    assert not cache._link.missed
 
 
 async def test_a_connection_may_take_longer_than_a_command(pipe: Pipe) -> None:

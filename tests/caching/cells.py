@@ -26,6 +26,7 @@ class Cell:
         "after",
         "came",
         "dry",
+        "has_doubts",
         "is_away",
         "is_connected",
         "kept",
@@ -55,6 +56,7 @@ class Cell:
         self.replies = sum(1 for each in sent if each.said is not None)
         self.undone = None if self.replies == len(sent) else _versioned(sent[self.replies])
         self.is_connected = process.cache._link.wire is not None
+        self.has_doubts = process.doubt.has_arisen
         self.is_away = not self.is_connected and not sent
         self.dry: dict[Step, tuple[str, Effects, tuple[int, int]]] = {}
         self.after: dict[Given, tuple[Cell, Effects]] = {}

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from application.caching import reading
+from infrastructure.cache.doubt import Doubt
 
 LOAD_S = 50.0
 """How long each load takes; an entry that took so long is loaded anew early wherever chance will have it."""
@@ -56,6 +57,20 @@ class Slots:
 
     def forget(self, tags: Collection[str]) -> None:
         self.forgotten += [(slot, next(self.fresh)) for slot in self.slots(sorted(tags))]
+
+
+class GivenDoubt(Doubt):
+    """It passes when the process that it arose in has caught up, and is there where the explorer says so."""
+
+    def __init__(self) -> None:
+        self.has_arisen = False
+        self.is_there = False
+
+    def arise(self) -> None:
+        self.has_arisen = True
+
+    def __bool__(self) -> bool:
+        return self.is_there
 
 
 @dataclass(slots=True)

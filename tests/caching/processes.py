@@ -19,7 +19,7 @@ from infrastructure.cache.redis import RedisCache
 from interfaces.http.local_pages import LocalPages, Stamp
 from interfaces.http.representations import PUBLIC, Representations
 from tests.builders import NOON, CountingIds, FixedClock
-from tests.caching.chance import CHANCE, HostToken, Slots, unnamed
+from tests.caching.chance import CHANCE, GivenDoubt, HostToken, Slots, unnamed
 from tests.caching.line import OWNER, Command, Connecting, Line, Owner, Reader, Writer
 from tests.caching.stepping import SteppedLoop
 
@@ -81,7 +81,8 @@ class Process:
         self._greet = greet
         self.loop = SteppedLoop(self._connected)  # type: ignore[abstract]  # nobody calls what it lacks
         self.host = Slots(kind.tags)
-        self.cache = code.cache("redis://valkey", host_id=str(kind.host), now=lambda: NOW)
+        self.doubt = GivenDoubt()
+        self.cache = code.cache("redis://valkey", host_id=str(kind.host), now=lambda: NOW, doubt=self.doubt)
         self.read = code.read(self.cache, TTL_S, now=lambda: NOW)
         self.local = LocalPages(self.host, max_bytes=2**20, ttl_s=1e9)
         self.forgetting = code.forgetting(self.cache, self.host, FixedClock(NOON), CountingIds())
@@ -101,8 +102,9 @@ class Process:
 
     def take(self, step: tuple[Any, ...]) -> None:  # noqa: C901 -- a table of steps
         match step:
-            case ("read", count, required, locally, table):
+            case ("read", count, required, locally, table, is_in_doubt):
                 self.host.table[:] = table
+                self.doubt.is_there = is_in_doubt
                 for _ in range(count):
                     self._begin(Reader(required, locally), self._read)
             case ("write", version):
@@ -143,6 +145,8 @@ class Process:
             case _:
                 raise ValueError(step)
         self.loop.settle()
+        if self.cache._link.wire is not None and not self.cache._link.missed:
+            self.doubt.has_arisen = False
         # In whichever order those who waited for the same connection were told.
         self.effects.acknowledged.sort()
         self.effects.unforgotten.sort()
@@ -264,6 +268,7 @@ class Process:
                 link._hangs,
                 link._wanted.is_set(),
                 sorted(link.missed),
+                self.doubt.has_arisen,
                 self._forgetting(),
                 [(sent.command.packed, sent.said, sorted(map(repr, sent.owners))) for sent in self.line.sent],
                 sorted(map(repr, loading), key=unnamed),

@@ -18,6 +18,7 @@ from tests.caching.world import Plan
 Load = Callable[[], Awaitable[Any]]
 
 ONE_WRITER = Plan(hosts=(0, 0), readers=(0, 0), writers=(1,))
+GIVEN_UP = Plan(hosts=(0, 0), readers=(0,), writers=(1,), is_warm=True, losses=4)
 TWO_WRITERS = Plan(hosts=(0, 0, 0), readers=(0,), writers=(1, 2))
 
 
@@ -38,6 +39,7 @@ def valkey(redis_url: str) -> Iterator[RememberedValkey]:
         pytest.param(replace(ONE_WRITER, at_once=True, surrenders=1), id="given up"),
         pytest.param(replace(TWO_WRITERS, flushes=1), id="two writers"),
         pytest.param(Plan(hosts=(0, 0), readers=(0, 1), writers=(1,)), id="two processes of a host"),
+        pytest.param(GIVEN_UP, id="two processes of a host, one of which cannot have it forgotten"),
         pytest.param(Plan(hosts=(0, 1), readers=(0, 1), writers=(1,)), id="two hosts"),
     ],
 )
@@ -147,6 +149,16 @@ class Forgetful(RedisCache):
         await self._forget(self._link.wire, self._link.names, tags, sender=self._host_id)
 
 
+class Undoubting(RedisCache):
+    def __init__(self, *arguments: Any, doubt: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._link._doubt = doubt
+
+
+def test_the_explorer_finds_a_process_that_does_not_share_its_hosts_doubt(valkey: RememberedValkey) -> None:
+    found_guilty(replace(GIVEN_UP, code=Code(cache=Undoubting)), valkey)
+
+
 class Uncaring(Forgetting):
     async def at_once(self, message: Any) -> None:
         await super().at_once(message)
@@ -169,8 +181,8 @@ def test_the_explorer_knows_all_that_the_code_under_test_keeps(valkey: Remembere
     kept |= {each.__name__: " ".join(field.name for field in fields(each)) for each in (ReadThrough, Forgetting)}
 
     assert kept == {
-        "RedisCache": "_host_id _token_ttl_s _now _channel _looks _loose _link _counts",
-        "Link": "wire names missed counts _address _deadline_s _connect_s _forget _connected _run_id _lost "
+        "RedisCache": "_host_id _token_ttl_s _now _channel _doubt _looks _loose _link _counts",
+        "Link": "wire names missed counts _address _deadline_s _connect_s _forget _connected _doubt _run_id _lost "
         "_wanted _waiting _hangs _refusals _tried _keeping",
         "Wire": "asked answered writes is_dead refused _deadline_s _dropped _loop _transport _reader _outgoing "
         "_waiting _alike _unanswered _timer _is_congested",

@@ -48,7 +48,7 @@ class Plan:
 
 
 class State(NamedTuple):
-    """Of each host: `known` is the newest version of which it heard that it was forgotten, `tables` its tokens, `told`
+    """Of each host: `known` is the newest version that it has forgotten or acknowledged, `tables` its tokens, `told`
     what it has yet to hear. Of each process: how many readers and writers have not begun, and the versions whose
     forgetting failed. `left`: of lost connections, what may yet be done."""
 
@@ -168,7 +168,9 @@ class World:
             case ("read", number, count):
                 host = self.plan.hosts[number]
                 unread = _changed(state.unread, number, state.unread[number] - count)
-                step = ("read", count, state.acknowledged, state.known[host], state.tables[host])
+                known = state.known[host]
+                required = max(state.acknowledged, known)
+                step = ("read", count, required, known, state.tables[host], self._is_in_doubt(state, host))
                 return self._step(state._replace(unread=unread), number, step)
             case ("write", number):
                 unwritten = _changed(state.unwritten, number, state.unwritten[number] - 1)
@@ -208,6 +210,9 @@ class World:
                 return self._step(state, number, (name, *arguments))
         raise ValueError(move)
 
+    def _is_in_doubt(self, state: State, host: int) -> bool:
+        return any(cell.has_doubts for cell, of in zip(state.cells, self.plan.hosts, strict=True) if of == host)
+
     def _step(self, state: State, number: int, step: Step) -> State:
         cell, effects = self.cells.step(state.cells[number], step, lambda *counts: self._fresh(state, *counts))
         return self._with(state._replace(cells=_changed(state.cells, number, cell)), number, effects)
@@ -223,7 +228,9 @@ class World:
             state = state._replace(left=(*state.left, effects.left))
         for version in effects.unforgotten:
             unforgotten = (*state.unforgotten[number], version)
-            state = state._replace(unforgotten=_changed(state.unforgotten, number, unforgotten))
+            known = _changed(state.known, host, max(version, state.known[host]))
+            unforgotten_now = _changed(state.unforgotten, number, unforgotten)
+            state = state._replace(unforgotten=unforgotten_now, known=known)
         for version in effects.acknowledged:
             known = _changed(state.known, host, max(version, state.known[host]))
             state = state._replace(acknowledged=max(version, state.acknowledged), known=known)
