@@ -1,12 +1,14 @@
-"""Under granian, what L1 has ready is answered by the thread that has read the request; the event loop hears nothing.
+"""Under granian, what L1 has ready is answered in the thread in which granian calls Python; the event loop hears
+nothing.
 
-Granian's server has threads of its own, and hands each request over to the event loop's. A hot read spends more on that
-than on all else that Python does for it (decision 0012). How it hands over is no public part of granian: where that is
-not what is known here, everything goes through the loop, and only speed is lost.
+That thread hands each request over to the event loop's. A hot read spends more on that than on all else that Python
+does for it (decision 0012). How it is handed over is no public part of granian, and pyproject.toml bounds its version:
+where the function is missing, everything goes through the loop, and only speed is lost.
 """
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -22,34 +24,50 @@ Schedule = Callable[[Any], None]
 """Of a granian watcher: a request's scope, its two ends, and a word for its end."""
 
 
-def answer_before_the_loop(hot: HotReads) -> bool:
-    """From now on, in workers of granian that begin in this process; false where this is no such process."""
+def answer_before_the_loop(hot: HotReads) -> None:
+    """From now on, in workers of granian that begin in this process and serve `hot` itself. Where another application
+    stands before it, or another server runs it, nothing changes."""
     futures = sys.modules.get("granian._futures")
     if futures is None:
-        return False
+        return
     hand_over_of: Callable[..., Schedule] | None = getattr(futures, _HAND_OVER, None)
     if hand_over_of is None:
         log.warning("granian_is_unknown", missing=_HAND_OVER)
-        return False
+        return
 
-    def schedule_of(*how: Any) -> Schedule:
-        hand_over = hand_over_of(*how)
+    def schedule_of(loop: Any, context: Any, callback: Any) -> Schedule:
+        hand_over = hand_over_of(loop, context, callback)
 
         def schedule(watcher: Any) -> None:
-            try:
-                messages = hot.at_once(watcher.scope)
-            except Exception:
-                # The loop meets with it again, and tells it.
-                messages = None
+            messages = _at_once(hot, watcher)
             if messages is None:
                 hand_over(watcher)
             else:
                 _send(messages, watcher)
 
-        return schedule
+        return schedule if _serves(callback, hot) else hand_over
 
     setattr(futures, _HAND_OVER, schedule_of)
-    return True
+
+
+def _serves(callback: Any, hot: HotReads) -> bool:
+    """Whether granian made this callback of `hot`, around which it wraps two functions."""
+    cells = getattr(callback, "__closure__", None) or ()
+    return any(getattr(cell.cell_contents, "__wrapped__", None) is hot for cell in cells)
+
+
+def _at_once(hot: HotReads, watcher: Any) -> tuple[Message, Message] | None:
+    try:
+        return hot.at_once(watcher.scope)
+    except Exception as error:
+        _tell(repr(error))
+        return None
+
+
+@cache
+def _tell(reason: str) -> None:
+    """Once: each request may meet with it."""
+    log.error("hot_reads_fail", reason=reason)
 
 
 def _send(messages: tuple[Message, Message], watcher: Any) -> None:

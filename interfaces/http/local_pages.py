@@ -33,7 +33,7 @@ class LocalPages:
     """L1: ready answers by URL, at most `max_bytes` of them; those kept first go first. One kept for `ttl_s`, give or
     take a tenth, is not answered any more.
 
-    Any thread gets; one, the event loop's, does all else. Two that get the same page in one moment may count one read.
+    Any thread gets; one, the event loop's, does all else. How often a page was read may be told inexactly then.
     """
 
     def __init__(self, host: HostTokens, *, max_bytes: int, ttl_s: float) -> None:

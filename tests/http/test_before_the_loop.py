@@ -13,9 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message, Scope
+from granian import _futures, asgi
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from interfaces.http import before_the_loop
 from interfaces.http.before_the_loop import answer_before_the_loop
 from interfaces.http.hot import HotReads
 from tests.cli.running import a_free_port, answers, eventually, running
@@ -24,6 +26,8 @@ from tests.http.hot import ask, of_messages, scope_of
 from tests.http.listening import BOUND_S
 
 URL = "/v1/settings"
+futures: Any = _futures
+wrapped: Any = asgi._callback_wrapper
 
 
 class Watcher:
@@ -48,17 +52,16 @@ class Watcher:
 
 
 class Granian:
-    """Its scheduler, with `loop` in place of the event loop's thread."""
+    """Its scheduler of an application, with `loop` in place of the event loop's thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop: list[Watcher] = []
-        futures = ModuleType("granian._futures")
-        futures._cbsched_aioschedule = lambda *_how: self.loop.append  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "granian._futures", futures)
-        self._futures = futures
+        before_the_loop._tell.cache_clear()
+        monkeypatch.setattr(futures, "_cbsched_aioschedule", lambda *_how: self.loop.append)
 
-    def ask(self, watcher: Watcher) -> None:
-        self._futures._cbsched_aioschedule("loop", "context", "callback")(watcher)
+    def ask(self, app: ASGIApp, watcher: Watcher) -> None:
+        callback = futures._future_watcher_wrapper(wrapped(app, {}, {}))
+        futures._cbsched_aioschedule("loop", "context", callback)(watcher)
 
 
 @pytest.fixture
@@ -74,9 +77,9 @@ async def hot(byline: Byline) -> HotReads:
 
 
 async def test_what_is_ready_is_sent_and_the_loop_hears_nothing(granian: Granian, hot: HotReads) -> None:
-    assert answer_before_the_loop(hot)
+    answer_before_the_loop(hot)
     watcher = Watcher(scope_of(URL))
-    granian.ask(watcher)
+    granian.ask(hot, watcher)
 
     *sent, last = watcher.heard
     assert of_messages(*sent) == await ask(hot, URL)
@@ -86,33 +89,66 @@ async def test_what_is_ready_is_sent_and_the_loop_hears_nothing(granian: Granian
 
 async def test_all_else_is_handed_over(granian: Granian, hot: HotReads) -> None:
     answer_before_the_loop(hot)
-    watchers = [Watcher(scope_of("/v1/posts")), Watcher({"type": "http"}), Watcher({"type": "websocket"})]
+    watchers = [Watcher(scope_of("/v1/posts")), Watcher({"type": "websocket"})]
     for watcher in watchers:
-        granian.ask(watcher)
+        granian.ask(hot, watcher)
 
     assert granian.loop == watchers
     assert all(watcher.heard == [] for watcher in watchers)
 
 
-async def test_a_client_that_is_gone_is_told_to_the_server(granian: Granian, hot: HotReads) -> None:
+async def test_whatever_stands_before_it_is_not_passed_by(granian: Granian, hot: HotReads) -> None:
+    async def gate(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    answer_before_the_loop(hot)
+    watcher = Watcher(scope_of(URL))
+    granian.ask(gate, watcher)
+
+    assert granian.loop == [watcher]
+    assert watcher.heard == []
+
+
+async def test_what_fails_is_handed_over_and_told_once(granian: Granian, hot: HotReads) -> None:
+    answer_before_the_loop(hot)
+    watchers = [Watcher({"type": "http"}) for _ in range(3)]
+    with capture_logs() as logged:
+        for watcher in watchers:
+            granian.ask(hot, watcher)
+
+    assert granian.loop == watchers
+    assert [line["event"] for line in logged].count("hot_reads_fail") == 1
+
+
+async def test_what_cannot_be_sent_is_told_to_the_server(granian: Granian, hot: HotReads) -> None:
     answer_before_the_loop(hot)
     watcher = Watcher(scope_of(URL), is_broken=True)
-    granian.ask(watcher)
+    granian.ask(hot, watcher)
 
     assert [str(error) for error in watcher.heard] == ["It is gone."]
     assert granian.loop == []
 
 
 async def test_a_granian_that_is_not_known_keeps_its_way(monkeypatch: pytest.MonkeyPatch, hot: HotReads) -> None:
-    monkeypatch.setitem(sys.modules, "granian._futures", ModuleType("granian._futures"))
+    unknown = ModuleType("granian._futures")
+    monkeypatch.setitem(sys.modules, "granian._futures", unknown)
+    before = dict(vars(unknown))
     with capture_logs() as logged:
-        assert not answer_before_the_loop(hot)
+        answer_before_the_loop(hot)
     assert [line["event"] for line in logged] == ["granian_is_unknown"]
+    assert vars(unknown) == before
 
 
-async def test_other_servers_have_no_such_way(monkeypatch: pytest.MonkeyPatch, hot: HotReads) -> None:
-    monkeypatch.delitem(sys.modules, "granian._futures", raising=False)
-    assert not answer_before_the_loop(hot)
+async def test_pages_of_which_other_hosts_may_have_changed_something_wait_for_the_loop(
+    hot: HotReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = hot._local._host if hot._local is not None else None
+    for doubtful in ({"trusted_until": 0.0}, {"epoch": -1}):
+        with monkeypatch.context() as patched:
+            for name, value in doubtful.items():
+                patched.setattr(host, name, value)
+            assert await asyncio.to_thread(hot.at_once, scope_of(URL)) is None
+    assert await asyncio.to_thread(hot.at_once, scope_of(URL)) is not None
 
 
 @pytest.mark.e2e
@@ -122,7 +158,7 @@ async def test_hot_reads_are_answered_while_the_event_loop_stands_still(tmp_path
         still = asyncio.create_task(http.get("/stand-still"))
         await eventually((tmp_path / "stands").exists, "the loop stands still")
 
-        answered = await http.get(URL)
+        answered = await http.get(URL, timeout=BOUND_S / 3)
         assert (answered.status_code, answered.content) == (200, before.content)
         assert not still.done()
 

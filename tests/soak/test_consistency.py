@@ -5,12 +5,12 @@ Which promise holds where, of an address whose two processes acknowledge all wri
 
 - The process that acknowledged a write shows nothing older, whatever happens to Redis: what it could not forget there
   it reads past, and forgets there before it reads anything from it again.
-- The other process of its host shows nothing older either: a write is acknowledged once Redis has forgotten, over another
-  connection where the first was lost; where that cannot be, the host is in doubt of Redis until it has.
-- Nor do hosts without pages of their own (L1): what a server knew that died is not read from the one that is started in
-  its place. One exception is not brought about here: where the server hangs, or the machine is so busy that two attempts
-  to connect in a row take more than 100 ms each, the write is acknowledged all the same, and what was missed is repaired
-  within 2 s of the server's return (tests/faults/test_cache_away.py).
+- The other process of its host shows nothing older either: a write is acknowledged once Redis has forgotten, over
+  another connection where the first was lost; where that cannot be, the host is in doubt of Redis until it has.
+- Nor do hosts without pages of their own (L1): what a server knew that died is not read from the one that is started
+  in its place. One exception is not brought about here: where the server hangs, or the machine is so busy that two
+  attempts to connect in a row take more than 100 ms each, the write is acknowledged all the same, and what was missed
+  is repaired within 2 s of the server's return (tests/faults/test_cache_away.py).
 - Another host's L1 lags by the way of the announcement through Redis, and by no more than 2 s: what it has heard of
   nothing for so long it does not trust. The lag is told of the writes that it was asked for within 100 ms after their
   acknowledgement: of others no read could have shown one.
