@@ -8,13 +8,14 @@ from uuid import UUID
 
 from application.outbox import START_IMPORT
 from application.ports.formats import Formats, ReadLimits
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from application.ports.services import Blob, BlobStorage, Clock, Ids, JobQueue
 from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.actors import Actor
 from domain.errors import BlobNotFound, IdempotencyKeyReused, InvalidValue, UserNotFound
 from domain.ids import ImportId, MessageId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportOptions, ImportState, OnConflict, Publish, RowError
+from domain.import_options import ImportFormat, ImportOptions, OnConflict, Publish
+from domain.imports import ImportJob, ImportState, RowError
 
 
 @dataclass(frozen=True, slots=True)

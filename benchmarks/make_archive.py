@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from domain.imports import ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
 from infrastructure.formats.rows import field_names
 
 Row = dict[str, object]

@@ -23,7 +23,7 @@ from application.importing import rows, runs
 from application.pages import Pages, SiteShape
 from application.ports.cache import HostTokens, SharedCache
 from application.ports.formats import ReadLimits
-from application.ports.repositories import PackPosts
+from application.ports.imports import PackPosts
 from application.ports.services import Actors, BlobStorage, HealthProbe, JobQueue
 from application.ports.work import BeginWork, Message
 from application.use_cases import UseCases

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from application.ports.repositories import ImportedPost
+from application.ports.imports import ImportedPost
 from application.ports.work import Message
 from domain.accounts import Account, Money
 from domain.actors import Actor, Role
 from domain.ids import AccountId, ImportId, MessageId, PostId, SessionId, UserId, WarmingId
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing
 from domain.sessions import RefreshToken, Session
 from domain.users import EmailAddress, Profile, User, Username

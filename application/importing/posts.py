@@ -11,12 +11,14 @@ from application.importing.row_errors import row_error
 from application.importing.rows import EXISTS, Met, Outcome, RowIds
 from application.importing.sieve import PostsSight, PostVerdicts, Sieve
 from application.ports.formats import PostRow, Record
-from application.ports.repositories import ImportedPost, PackedPosts, PackPosts, Stored
+from application.ports.imports import ImportedPost, PackedPosts, PackPosts
+from application.ports.repositories import Stored
 from application.ports.services import HtmlCleaner, Slugger
 from application.ports.work import UnitOfWork
 from domain.errors import Conflict
 from domain.ids import PostId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportKind, OnConflict, Publish, RowError, Tally
+from domain.import_options import ImportFormat, ImportKind, OnConflict, Publish
+from domain.imports import ImportJob, RowError, Tally
 from domain.posts import (
     EXTERNAL_ID_MAX,
     SOURCE_MAX,

@@ -7,7 +7,8 @@ from dataclasses import fields
 from math import isfinite
 
 from application.ports.formats import Record, RowProblem, UserRow
-from domain.imports import ImportKind, RowError
+from domain.import_options import ImportKind
+from domain.imports import RowError
 
 _SECRET = re.compile(r"pass|pwd|secret|token|credential|(api|private).?key", re.IGNORECASE)
 _PUBLIC_OF_USERS = frozenset(each.name for each in fields(UserRow) if each.repr)

@@ -15,7 +15,8 @@ from application.ports.formats import Reading, ReadLimits, Record, RowProblem, R
 from application.ports.work import UnitOfWork
 from domain.errors import InvalidValue
 from domain.ids import ImportId
-from domain.imports import Checkpoint, ImportJob, ImportKind, RowError, Tally
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint, ImportJob, RowError, Tally
 
 log = logging.getLogger(__name__)
 

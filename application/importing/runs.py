@@ -14,13 +14,14 @@ from application.importing.turns import Turns
 from application.importing.users import UserRows
 from application.importing.writing import PAUSES_S, Cancelled, Defective, Stopped, Unreadable, Writing
 from application.ports.formats import Formats
-from application.ports.repositories import PackPosts
+from application.ports.imports import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
 from application.ports.work import BeginWork, UnitOfWork
 from domain.actors import Role
 from domain.errors import Busy, BylineError, LeaseLost, Unavailable, UserNotFound
 from domain.ids import ImportId, UserId
-from domain.imports import ImportJob, ImportKind, ImportState
+from domain.import_options import ImportKind
+from domain.imports import ImportJob, ImportState
 from domain.users import User
 
 Change = Callable[[ImportJob], ImportJob]

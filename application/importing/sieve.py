@@ -10,7 +10,8 @@ from application.ports.formats import RowProblem
 from application.ports.repositories import Stored
 from domain.errors import Conflict
 from domain.ids import PostId
-from domain.imports import ImportJob, OnConflict
+from domain.import_options import OnConflict
+from domain.imports import ImportJob
 from domain.posts import Slug
 
 if TYPE_CHECKING:

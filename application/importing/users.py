@@ -15,7 +15,8 @@ from domain.accounts import Account
 from domain.actors import Role
 from domain.errors import Conflict, InvalidValue
 from domain.ids import AccountId, ImportId, UserId
-from domain.imports import ImportJob, ImportKind, OnConflict, RowError, Tally
+from domain.import_options import ImportKind, OnConflict
+from domain.imports import ImportJob, RowError, Tally
 from domain.users import EmailAddress, Profile, User, Username, checked_password, checked_password_hash
 
 _HASHES_AT_ONCE = 4

@@ -28,7 +28,8 @@ from domain.errors import (
     UserNotFound,
 )
 from domain.ids import ImportId
-from domain.imports import ImportJob, ImportState, OnConflict
+from domain.import_options import OnConflict
+from domain.imports import ImportJob, ImportState
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from domain.imports import Checkpoint, ImportFormat, ImportKind, RowError
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import Checkpoint, RowError
 from domain.posts import ContentFormat, PostStatus, PostType
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from application.ports.imports import ImportRepository
 from application.ports.repositories import (
     AccountRepository,
-    ImportRepository,
     PostRepository,
     SessionRepository,
     UserRepository,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.make_archive import WORDS
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 AUTHORS: Final = 100
 """`author-0` and its fellows."""

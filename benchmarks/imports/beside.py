@@ -12,7 +12,7 @@ from application.ports.services import Blob
 from benchmarks.imports.archive import write_archive
 from benchmarks.imports.stage import HOST, Stage, stage
 from benchmarks.load import Spread, get_at_rate, quantile
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 READS_PER_S: Final = 500
 CONNECTIONS: Final = 32

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from benchmarks.imports import beside, latency, memory, speed
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 PARTS: Final[Mapping[str, Callable[[Namespace], Coroutine[None, None, None]]]] = {
     "ndjson": lambda asked: speed.compare(speed.Plan(asked.rows, asked.rounds, ImportFormat.NDJSON, asked.profile)),

@@ -15,7 +15,7 @@ from benchmarks.imports.cpu import MachineCpu, PostgresCpu, children_seconds, lo
 from benchmarks.imports.sampled import functions
 from benchmarks.imports.stage import CHECKOUT, Stage
 from benchmarks.load import cpu_seconds
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 LOOP: Final = "of it the event loop"
 REST: Final = "of it its other threads"

@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.imports.archive import write_archive
 from benchmarks.imports.stage import Stage, stage
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 WANTED_MIB: Final = 250
 

@@ -13,7 +13,7 @@ from benchmarks.imports.archive import write_archive
 from benchmarks.imports.contestants import Contestant, Copy, Ours, Run, Tutorial
 from benchmarks.imports.stage import stage
 from benchmarks.load import Spread
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 
 OURS: Final = "Byline"
 COPY: Final = r"psql \copy"

@@ -20,7 +20,8 @@ from application.use_cases import UseCases
 from application.users import Registration
 from benchmarks.imports.archive import AUTHORS
 from domain.actors import Actor, Role
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions, ImportState, Tally
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob, ImportState, Tally
 from infrastructure.container import Container, running
 from infrastructure.database import schema
 from infrastructure.embedded.binaries import postgres_programs

@@ -7,18 +7,8 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from domain.ids import ImportId, UserId
-from domain.imports import (
-    Caution,
-    Checkpoint,
-    ImportFormat,
-    ImportJob,
-    ImportKind,
-    ImportOptions,
-    ImportState,
-    OnConflict,
-    Publish,
-    Tally,
-)
+from domain.import_options import ImportFormat, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import Caution, Checkpoint, ImportJob, ImportState, Tally
 
 
 def origin_of(job: ImportJob) -> dict[str, object]:

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain.errors import ImportNotFound, LeaseLost
 from domain.ids import ImportId, UserId
 from domain.imports import CLAIMED, ImportJob, ImportState, RowError

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
-from application.ports.repositories import ImportedPost, PackedPosts
+from application.ports.imports import ImportedPost, PackedPosts
 from domain.ids import ImportId
 from infrastructure.database.binary_copy import (
     BEGIN,

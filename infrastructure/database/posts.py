@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, delete, exists, insert, literal, select, update
 
-from application.ports.repositories import PackedPosts, Stored
+from application.ports.imports import PackedPosts
+from application.ports.repositories import Stored
 from domain.errors import PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import ContentFormat, Post, PostStatus, PostType, Slug, Writing

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from application.ports.formats import ErrorWriter, Reader, ReadLimits
 from domain.errors import InvalidValue
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 from infrastructure.formats.archives.ghost import read_ghost
 from infrastructure.formats.archives.stackexchange import read_stackexchange
 from infrastructure.formats.archives.wxr import read_wxr

@@ -8,7 +8,7 @@ import msgspec
 
 from application.ports.formats import ReadLimits
 from domain.errors import InvalidValue
-from domain.imports import ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
 from infrastructure.formats.rows import compared, field_names
 from infrastructure.formats.text.dialects import cells_of, dialect_of
 from infrastructure.formats.text.encoding import UTF_8, encoding_of

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from application.importing.row_errors import MASK
 from application.ports.formats import FileShape, PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 
 Row: TypeAlias = PostRow | UserRow

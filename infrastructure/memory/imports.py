@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain.errors import Busy, ImportNotFound, LeaseLost, UserNotFound
 from domain.ids import ImportId, UserId
 from domain.imports import CLAIMED, ImportJob, RowError

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from application.ports.repositories import ImportedPost, PackedPosts, Stored
+from application.ports.imports import ImportedPost, PackedPosts
+from application.ports.repositories import Stored
 from domain.errors import ExternalIdTaken, PostNotFound, SlugTaken, StaleVersion, UserNotFound
 from domain.ids import ImportId, PostId, UserId
 from domain.posts import Post, Slug, Writing

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from domain.errors import BylineError, Unavailable
-from domain.imports import ARCHIVES, ImportFormat, ImportJob, ImportKind, ImportOptions, OnConflict, Publish
+from domain.import_options import ARCHIVES, ImportFormat, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import ImportJob
 from interfaces.cli.console import CommandFailed, err, wrong_usage
 from interfaces.cli.import_runs import existing, follow, resumed
 from interfaces.cli.progress import Display

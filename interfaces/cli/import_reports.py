@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from domain.imports import ImportJob, ImportKind, ImportState, RowError
+from domain.import_options import ImportKind
+from domain.imports import ImportJob, ImportState, RowError
 from interfaces.cli.console import out, plain, print_line, print_table, safe
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ async def named(byline: "UseCases", name: str, *, actor: "Actor") -> ImportId:
             raise wrong_usage(
                 f"{name} is no id of an import: `byline imports list` shows them, or say {LAST}."
             ) from None
-    from application.ports.repositories import ImportQuery
+    from application.ports.imports import ImportQuery
 
     newest = await byline.list_imports(ImportQuery(limit=1), actor=actor)
     if not newest:

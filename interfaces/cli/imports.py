@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 import typer
 
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState, OnConflict, Publish
+from domain.import_options import ImportFormat, ImportKind, OnConflict, Publish
+from domain.imports import ImportJob, ImportState
 from interfaces.cli.composition import Composition
 from interfaces.cli.console import CommandFailed, err, flag, print_line, print_table, wrong_usage
 from interfaces.cli.import_reports import error_table, job_facts, job_json, job_table
@@ -52,7 +53,7 @@ def list_imports(
 
     Exit codes: 0 told, 1 not (the message says why), 2 wrong usage or settings.
     """
-    from application.ports.repositories import ImportQuery
+    from application.ports.imports import ImportQuery
 
     query = ImportQuery(limit=limit, state=state, kind=kind)
     jobs = _asked(context, lambda byline, actor: byline.list_imports(query, actor=actor))

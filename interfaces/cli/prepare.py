@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from domain.errors import BylineError, Conflict
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob
 from interfaces.cli.composition import Composition
 from interfaces.cli.console import CommandFailed, err
 from interfaces.cli.import_reports import summary
@@ -88,7 +89,7 @@ async def _import_sample(byline: "UseCases") -> None:
 async def _started(byline: "UseCases", kind: ImportKind, *, actor: "Actor") -> ImportJob:
     """The import of the sample's file of that kind; an earlier start may have begun it."""
     from application.imports import NewImport
-    from application.ports.repositories import ImportQuery
+    from application.ports.imports import ImportQuery
 
     file = files(SAMPLE) / f"{kind}.ndjson"
     content = file.read_bytes()

@@ -10,7 +10,8 @@ from fastapi import Request, Response
 from domain import errors
 from domain.actors import Actor
 from domain.ids import ImportId
-from domain.imports import ImportFormat, ImportJob
+from domain.import_options import ImportFormat
+from domain.imports import ImportJob
 from interfaces.http.access import App, OperatorNow, operator_of
 from interfaces.http.answers import NO_STORE, encoded_list
 from interfaces.http.openapi import INPUT, LINK, PERMITTED, asks, parameter, router, told

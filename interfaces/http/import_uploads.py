@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from application.imports import NewImport
 from domain import errors
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 from interfaces.http import problems
 from interfaces.http.access import App, OperatorNow
 from interfaces.http.answers import address, encoded

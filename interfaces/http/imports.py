@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain import errors
 from domain.ids import ImportId
 from domain.imports import ImportJob

@@ -29,7 +29,8 @@ from application.pages import (
 )
 from domain.actors import Role
 from domain.errors import InvalidValue
-from domain.imports import ImportKind, ImportState
+from domain.import_options import ImportKind
+from domain.imports import ImportState
 from interfaces.http.refusals import invalid_parameter
 from interfaces.http.schemas.fields import Model, Tag
 from interfaces.http.schemas.imports import REPEATABLE_OPTIONS, UploadOptions

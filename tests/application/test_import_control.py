@@ -9,17 +9,8 @@ from application.imports import NewImport, RetryOptions
 from application.outbox import START_IMPORT
 from domain.actors import Actor
 from domain.errors import BlobNotFound, IdempotencyKeyReused, InvalidValue, WrongState
-from domain.imports import (
-    Caution,
-    Checkpoint,
-    ImportFormat,
-    ImportJob,
-    ImportOptions,
-    ImportState,
-    OnConflict,
-    Publish,
-    RowError,
-)
+from domain.import_options import ImportFormat, ImportOptions, OnConflict, Publish
+from domain.imports import Caution, Checkpoint, ImportJob, ImportState, RowError
 from tests.application.house import House
 from tests.application.uploads import BLOB, a_request, chunks, claimed, finished, saved
 

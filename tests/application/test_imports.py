@@ -8,13 +8,14 @@ import pytest
 
 from application.imports import RetryOptions
 from application.outbox import START_IMPORT, RelayOutbox
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from application.ports.work import Message
 from application.uploads import DiscardUpload
 from domain.actors import Actor, Role
 from domain.errors import ImportNotFound, InvalidValue, NotAllowed, StorageFull, TooLarge, Unavailable
 from domain.ids import ImportId
-from domain.imports import ImportFormat, ImportKind, ImportState, RowError
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import ImportState, RowError
 from tests.application.house import MAX_UPLOAD_BYTES, House
 from tests.application.uploads import BLOB, LEASE, a_request, chunks, claimed
 from tests.builders import a_job, an_actor

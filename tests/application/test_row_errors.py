@@ -6,7 +6,7 @@ import pytest
 
 from application.importing.row_errors import ROW_SHOWN_MAX, row_error
 from application.ports.formats import Record, RowProblem
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 
 PROBLEM = RowProblem("title", "too_long", "It is too long.")
 SECRET = "correct horse"

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from application.imports import NewImport
 from application.ports.services import Blob
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions, RowError, Tally
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob, RowError, Tally
 from tests.application.house import House
 
 BLOB = Blob("imports/1", 1_000, "0" * 64)

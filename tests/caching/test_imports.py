@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.caching.tags import ALL, POSTS, TOTALS, USERS, by_author_tag, tagged_tag
-from domain.imports import ImportJob, ImportKind, OnConflict, Publish
+from domain.import_options import ImportKind, OnConflict, Publish
+from domain.imports import ImportJob
 from infrastructure.memory.store import MemoryStore
 from tests.builders import SECOND
 from tests.caching.recording import Recording

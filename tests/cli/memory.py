@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from typer.testing import CliRunner, Result
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from application.use_cases import UseCases
 from domain.ids import ImportId
 from domain.imports import ImportJob

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.imports import ImportFormat, ImportKind, ImportOptions, ImportState, OnConflict, Publish
+from domain.import_options import ImportFormat, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import ImportState
 from tests.cli.memory import Byline
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from domain.imports import ImportKind, ImportState
+from domain.import_options import ImportKind
+from domain.imports import ImportState
 from interfaces.cli import console
 from interfaces.cli.import_reports import job_table
 from interfaces.http.schemas.imports import ImportShown

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from application.pages import Pages
-from application.ports.repositories import ImportedPost, PackedPosts, PackPosts
+from application.ports.imports import ImportedPost, PackedPosts, PackPosts
 from application.ports.services import Actors
 from application.ports.work import BeginWork, Message, UnitOfWork
 from domain.accounts import Account

@@ -6,20 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain.errors import ImportNotFound, LeaseLost, Unavailable, UserNotFound, WrongState
-from domain.imports import (
-    Caution,
-    Checkpoint,
-    ImportFormat,
-    ImportJob,
-    ImportKind,
-    ImportOptions,
-    ImportState,
-    OnConflict,
-    Publish,
-    Tally,
-)
+from domain.import_options import ImportFormat, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import Caution, Checkpoint, ImportJob, ImportState, Tally
 from tests.builders import NOON, SECOND, a_job, a_user
 from tests.contract.adapters import Adapters
 from tests.contract.jobs import CHUNK_ROWS, EXPIRED, LEASE, claim, claimable, save

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from application.ports.work import Isolation
 from domain.errors import Busy, StaleVersion, UserNotFound
 from domain.users import User

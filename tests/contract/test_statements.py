@@ -5,10 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from application.ports.imports import ImportQuery, ImportRepository
 from application.ports.repositories import (
     AccountRepository,
-    ImportQuery,
-    ImportRepository,
     PostRepository,
     SessionRepository,
     UserRepository,

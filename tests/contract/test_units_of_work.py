@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain.actors import Role
 from domain.errors import StaleVersion, UsernameTaken, UserNotFound
 from domain.imports import RowError

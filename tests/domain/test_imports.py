@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WrongState
-from domain.imports import Checkpoint, ImportFormat, ImportJob, ImportOptions, ImportState, Tally
+from domain.import_options import ImportFormat, ImportOptions
+from domain.imports import Checkpoint, ImportJob, ImportState, Tally
 from tests.builders import NOON, SECOND, a_job
 
 LEASE = timedelta(seconds=10)

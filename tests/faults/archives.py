@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from benchmarks.make_archive import Plan, archive
-from domain.imports import ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
 from tests.workers.processes import AUTHORS
 
 _EVERY = 5

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.make_archive import COLUMNS
-from domain.imports import ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
 
 Row = dict[str, Any]
 Entry = dict[str, Any]

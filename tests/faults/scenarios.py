@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from domain.imports import ImportFormat, ImportJob, ImportKind, OnConflict
+from domain.import_options import ImportFormat, ImportKind, OnConflict
+from domain.imports import ImportJob
 from tests.faults import archives
 from tests.faults.conftest import Offices
 from tests.faults.tables import Tables, tables

@@ -2,7 +2,8 @@
 
 import pytest
 
-from domain.imports import ImportJob, OnConflict
+from domain.import_options import OnConflict
+from domain.imports import ImportJob
 from tests.faults import archives
 from tests.faults.conftest import Offices
 from tests.faults.scenarios import run_here

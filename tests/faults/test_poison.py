@@ -8,7 +8,8 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from benchmarks.make_archive import Plan
-from domain.imports import ImportFormat, ImportJob, ImportState, Tally
+from domain.import_options import ImportFormat
+from domain.imports import ImportJob, ImportState, Tally
 from tests.faults.mending import mended, named_in
 from tests.workers.processes import AUTHORS, Archive, Service, service
 

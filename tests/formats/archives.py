@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Record, RowProblem, RowSkip, UserRow
 from domain.errors import InvalidValue, TooLarge
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 
 DATA = Path(__file__).parent / "data"
 LIMIT = 100_000

@@ -4,7 +4,8 @@ import io
 from collections.abc import Mapping
 
 from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Record, RowProblem, RowSkip, UserRow
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 
 MAX = 100_000
 BEGINNING = Checkpoint()

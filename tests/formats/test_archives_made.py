@@ -6,7 +6,7 @@ import pytest
 
 from application.ports.formats import PostRow, ReadLimits, RowProblem
 from benchmarks.make_archive import FORMATS, Plan, archive
-from domain.imports import ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
 from infrastructure.formats.readers import FormatReaders
 from tests.formats.reading import read, rows
 

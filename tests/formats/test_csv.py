@@ -4,7 +4,7 @@ import pytest
 
 from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from infrastructure.formats.text.csv import read_csv
 from tests.formats.reading import message, problem
 from tests.formats.reading import read as read_file

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from application.ports.formats import PostRow, ReadLimits
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.formats.text.encoding import encoding_of
 from infrastructure.formats.text.sources import BLOCK_BYTES, Text

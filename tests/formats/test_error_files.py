@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from application.importing.row_errors import row_error
 from application.ports.formats import PostRow, ReadLimits, Record, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportFormat, ImportKind, RowError
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import RowError
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.formats.rows import field_names
 from tests.formats.reading import after, message, problem, read, rows

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from application.ports.formats import AuthorRow, FileShape, PostRow, ReadLimits, RowProblem, UserRow
 from domain.errors import InvalidValue, TooLarge
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives import ghost
 from infrastructure.formats.archives.ghost import read_ghost

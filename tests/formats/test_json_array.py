@@ -4,7 +4,8 @@ import pytest
 
 from application.ports.formats import PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 from infrastructure.formats.text.json_array import read_json_array
 from infrastructure.formats.text.json_scanning import ArraysOfObjects, Malformed, value_end
 from tests.formats.reading import assert_resumes_at_every_record, message, problem, rows

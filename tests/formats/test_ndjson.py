@@ -5,7 +5,7 @@ import pytest
 
 from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.text.ndjson import read_ndjson
 from tests.formats.reading import message, problem

@@ -6,7 +6,7 @@ import zstandard
 
 from application.ports.formats import ReadLimits
 from domain.errors import BylineError, InvalidValue, TooLarge
-from domain.imports import ImportFormat
+from domain.import_options import ImportFormat
 from infrastructure.formats.readers import FormatReaders
 
 LIMITS = ReadLimits(1_000_000)

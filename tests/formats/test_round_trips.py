@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, RowProblem, UserRow
-from domain.imports import Checkpoint, ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import Checkpoint
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.formats.rows import BOM, field_names
 from infrastructure.formats.text.sources import Text

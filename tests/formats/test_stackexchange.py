@@ -6,7 +6,7 @@ from hypothesis import given
 
 from application.ports.formats import AuthorRow, PostRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives import stackexchange
 from infrastructure.formats.archives.stackexchange import read_stackexchange

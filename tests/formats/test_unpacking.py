@@ -13,7 +13,8 @@ import zstandard
 
 from application.ports.formats import FileShape, PostRow, Reader, ReadLimits, Record, RowProblem
 from domain.errors import BylineError, InvalidValue, TooLarge
-from domain.imports import Checkpoint, ImportFormat, ImportKind
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import Checkpoint
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.formats.unpacking import Unpacked
 from tests.formats.reading import assert_resumes_at_every_record, problem, read, rows

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.ports.formats import AuthorRow, PostRow, Record, RowProblem, RowSkip, UserRow
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives import wxr
 from infrastructure.formats.archives.autop import paragraphs

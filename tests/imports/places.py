@@ -11,12 +11,13 @@ from argon2 import PasswordHasher as Argon2
 from application.importing.rows import ImportLimits
 from application.importing.runs import RunImport
 from application.ports.formats import ReadLimits
-from application.ports.repositories import PackPosts
+from application.ports.imports import PackPosts
 from application.ports.services import BlobStorage, Ids
 from application.ports.work import BeginWork
 from domain.actors import Role
 from domain.ids import ImportId, UserId
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions, RowError
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob, RowError
 from domain.posts import Post
 from domain.users import User
 from infrastructure.clock import Uuid7Ids

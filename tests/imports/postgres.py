@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 
-from application.ports.repositories import PackPosts
+from application.ports.imports import PackPosts
 from application.ports.work import BeginWork
 from infrastructure.database.database import Database, import_database
 from infrastructure.database.post_copy import pack_posts

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from application.ports.formats import FileShape, PostRow, Reader, Reading, Record, RowProblem, RowSkip, UserRow
-from domain.imports import Checkpoint, ImportFormat
+from domain.import_options import ImportFormat
+from domain.imports import Checkpoint
 from infrastructure.formats.readers import FormatReaders
 
 Parsed = PostRow | UserRow | RowProblem | RowSkip

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from application.ports.formats import AuthorRow, PostRow
-from domain.imports import ImportJob, ImportState, OnConflict, Tally
+from domain.import_options import OnConflict
+from domain.imports import ImportJob, ImportState, Tally
 from tests.builders import a_user, an_account
 from tests.imports.faults import Disturbed
 from tests.imports.places import Place

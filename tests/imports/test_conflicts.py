@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from domain.imports import ImportJob, ImportKind, ImportState, OnConflict, Publish, Tally
+from domain.import_options import ImportKind, OnConflict, Publish
+from domain.imports import ImportJob, ImportState, Tally
 from domain.posts import ContentFormat, PostStatus, PostType
 from tests.builders import NOON, SECOND, a_post, a_writing
 from tests.imports.places import Place

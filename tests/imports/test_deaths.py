@@ -11,7 +11,8 @@ import pytest
 
 from application.importing.runs import RunImport
 from application.ports.formats import PostRow, RowProblem, RowSkip
-from domain.imports import DEATHS_MAX, Caution, ImportJob, ImportState, OnConflict, RowError, Tally
+from domain.import_options import OnConflict
+from domain.imports import DEATHS_MAX, Caution, ImportJob, ImportState, RowError, Tally
 from tests.imports.faults import Crash, Disturbed
 from tests.imports.places import LEASE, Place
 from tests.imports.readings import Given, Parsed

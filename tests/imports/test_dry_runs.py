@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Unavailable
-from domain.imports import ImportJob, ImportKind, ImportState, OnConflict, RowError, Tally
+from domain.import_options import ImportKind, OnConflict
+from domain.imports import ImportJob, ImportState, RowError, Tally
 from tests.builders import NOON, CountingIds
 from tests.imports.faults import Crash, Disturbed, raising
 from tests.imports.places import LEASE, MemoryPlace, Place, StoredPost, StoredUser

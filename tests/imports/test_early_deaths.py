@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from application.importing.runs import RunImport
 from application.imports import RetryImport, RetryOptions
-from application.ports.repositories import ImportedPost, PackedPosts
+from application.ports.imports import ImportedPost, PackedPosts
 from domain.actors import Role
 from domain.ids import ImportId
-from domain.imports import ALONE_MAX, DEATHS_MAX, Caution, ImportJob, ImportKind, ImportState, Tally
+from domain.import_options import ImportKind
+from domain.imports import ALONE_MAX, DEATHS_MAX, Caution, ImportJob, ImportState, Tally
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.security.passwords import Argon2Hasher
 from tests.imports.faults import Crash, Disturbed, raising

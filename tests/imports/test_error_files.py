@@ -10,7 +10,8 @@ import pytest
 
 from application.imports import ExportImportErrors
 from domain.actors import Role
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState, Tally
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import ImportJob, ImportState, Tally
 from infrastructure.formats.readers import FormatReaders
 from tests.imports.places import Place
 from tests.imports.test_posts import lines, titled

@@ -15,7 +15,8 @@ from application.ports.formats import Reader, Reading, Record
 from benchmarks.make_archive import Plan, archive
 from domain.errors import Busy, ImportNotFound
 from domain.ids import ImportId
-from domain.imports import Caution, ImportFormat, ImportJob, ImportKind, ImportState, OnConflict, Tally
+from domain.import_options import ImportFormat, ImportKind, OnConflict
+from domain.imports import Caution, ImportJob, ImportState, Tally
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.storage.files import FileBlobs
 from tests.imports.faults import Disturbed, raising

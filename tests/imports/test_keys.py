@@ -13,7 +13,7 @@ from application.imports import NewImport, Started, StartImport
 from application.ports.formats import ReadLimits
 from domain.actors import Role
 from domain.errors import IdempotencyKeyReused
-from domain.imports import ImportKind, ImportOptions
+from domain.import_options import ImportKind, ImportOptions
 from domain.users import User
 from infrastructure.formats.readers import FormatReaders
 from infrastructure.memory.queue import MemoryQueue

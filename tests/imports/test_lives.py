@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from application.imports import CancelImport, ResumeImport, RetryImport, RetryOptions
 from domain.actors import Role
 from domain.errors import Busy, LeaseLost, Unavailable, WrongState
-from domain.imports import CLAIMED, ImportJob, ImportState, OnConflict, RowError, Tally
+from domain.import_options import OnConflict
+from domain.imports import CLAIMED, ImportJob, ImportState, RowError, Tally
 from domain.users import User
 from infrastructure.memory.queue import MemoryQueue
 from infrastructure.memory.store import MemoryStore

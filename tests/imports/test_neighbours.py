@@ -12,7 +12,8 @@ import pytest
 from application.importing.writing import Writing
 from application.ports.formats import PostRow
 from domain.errors import SlugTaken
-from domain.imports import ImportJob, ImportKind, Tally
+from domain.import_options import ImportKind
+from domain.imports import ImportJob, Tally
 from tests.builders import a_post
 from tests.imports.faults import Disturbed
 from tests.imports.places import Place

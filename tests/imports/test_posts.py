@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.imports import ImportFormat, ImportState, OnConflict, Tally
+from domain.import_options import ImportFormat, OnConflict
+from domain.imports import ImportState, Tally
 from domain.posts import PostStatus
 from tests.builders import NOON, a_post
 from tests.imports.places import Place

@@ -11,7 +11,8 @@ from application.imports import CancelImport, ResumeImport, RetryImport, RetryOp
 from application.ports.formats import PostRow
 from domain.actors import Role
 from domain.errors import WrongState
-from domain.imports import ImportFormat, ImportJob, ImportState, OnConflict, Tally
+from domain.import_options import ImportFormat, OnConflict
+from domain.imports import ImportJob, ImportState, Tally
 from domain.users import User
 from infrastructure.memory.queue import MemoryQueue
 from tests.imports.faults import Crash, Disturbed, raising

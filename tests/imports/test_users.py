@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from domain.actors import Role
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportState, Tally
+from domain.import_options import ImportFormat, ImportKind
+from domain.imports import ImportJob, ImportState, Tally
 from domain.users import User
 from tests.imports.places import Place
 

@@ -9,19 +9,10 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from domain.ids import ImportId
-from domain.imports import (
-    Caution,
-    Checkpoint,
-    ImportFormat,
-    ImportJob,
-    ImportKind,
-    ImportOptions,
-    ImportState,
-    Publish,
-    Tally,
-)
+from domain.import_options import ImportFormat, ImportKind, ImportOptions, Publish
+from domain.imports import Caution, Checkpoint, ImportJob, ImportState, Tally
 from infrastructure.database import schema
 from infrastructure.database.database import Database, service_database
 from infrastructure.settings import Settings

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.imports import ImportJob, ImportKind, ImportState, Tally
+from domain.import_options import ImportKind
+from domain.imports import ImportJob, ImportState, Tally
 from domain.posts import PostStatus, PostType
 from infrastructure.slugs import slug_words
 from tests.imports.places import MemoryPlace, StoredPost, StoredUser

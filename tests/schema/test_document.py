@@ -27,7 +27,7 @@ from application.use_cases import UseCases
 from application.users import Registration
 from domain.actors import Actor, Role
 from domain.ids import ImportId
-from domain.imports import ImportFormat, ImportKind, ImportOptions
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
 from domain.posts import PostStatus, Writing
 from infrastructure.container import running
 from infrastructure.settings import Settings

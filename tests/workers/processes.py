@@ -24,7 +24,8 @@ from application.users import Registration
 from benchmarks.make_archive import Plan, Refusal, archive
 from domain.actors import Actor, Role
 from domain.errors import Busy, Unavailable
-from domain.imports import ImportFormat, ImportJob, ImportKind, ImportOptions
+from domain.import_options import ImportFormat, ImportKind, ImportOptions
+from domain.imports import ImportJob
 from infrastructure.container import Container, running
 from infrastructure.security.passwords import Argon2Hasher
 from infrastructure.settings import Settings

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from application.ports.formats import AuthorRow, FileShape, PostRow, Record, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives.ghost_tables import Row, TableRow, table_rows
 from infrastructure.formats.archives.lexical import lexical_to_html

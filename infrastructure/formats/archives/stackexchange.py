@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 from application.ports.formats import AuthorRow, FileShape, PostRow, Record, RowProblem, RowSkip
 from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives.records import UNTITLED, ArchiveReading, guarded, in_utc, one_line, record, shown
 from infrastructure.formats.archives.xml import Damage, Element, Wanted, read_elements

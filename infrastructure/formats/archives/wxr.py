@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from application.ports.formats import AuthorRow, FileShape, PostRow, Record, RowProblem, RowSkip, UserRow
 from domain.errors import InvalidValue
-from domain.imports import Checkpoint, ImportKind
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.archives.autop import paragraphs
 from infrastructure.formats.archives.plain import plain_text

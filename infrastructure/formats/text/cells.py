@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from application.ports.formats import PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.rows import (
     Row,

@@ -12,7 +12,7 @@ import msgspec
 from application.importing.row_errors import CUT
 from application.ports.formats import FileShape, PostRow, RowProblem, UserRow
 from domain.errors import InvalidValue
-from domain.imports import ImportKind
+from domain.import_options import ImportKind
 from domain.posts import ContentFormat, PostStatus, PostType
 from infrastructure.formats.rows import (
     CHOICES,

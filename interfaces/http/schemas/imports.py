@@ -11,17 +11,8 @@ from pydantic import AfterValidator, Field
 from application.imports import RetryOptions
 from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
-from domain.imports import (
-    ARCHIVES,
-    ImportFormat,
-    ImportJob,
-    ImportKind,
-    ImportOptions,
-    ImportState,
-    OnConflict,
-    Publish,
-    RowError,
-)
+from domain.import_options import ARCHIVES, ImportFormat, ImportKind, ImportOptions, OnConflict, Publish
+from domain.imports import ImportJob, ImportState, RowError
 from domain.text import checked_line
 from domain.users import EMAIL_MAX
 from interfaces.http.schemas.fields import Model, rule, text

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dependency_injector import providers
 
-from application.ports.repositories import ImportQuery
+from application.ports.imports import ImportQuery
 from application.ports.work import Isolation, UnitOfWork
 from domain.actors import Role
 from domain.errors import Unavailable
