@@ -1,4 +1,4 @@
-"""Where import jobs are kept, in the terms of `repositories`, and the form in which an import hands on what it makes."""
+"""Where import jobs are kept, in the terms of `repositories`, and how an import hands on what it makes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
