@@ -8,7 +8,6 @@ where the function is missing, everything goes through the loop, and only speed 
 
 import sys
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import structlog
@@ -37,9 +36,17 @@ def answer_before_the_loop(hot: HotReads) -> None:
 
     def schedule_of(loop: Any, context: Any, callback: Any) -> Schedule:
         hand_over = hand_over_of(loop, context, callback)
+        told: set[type[Exception]] = set()
 
         def schedule(watcher: Any) -> None:
-            messages = _at_once(hot, watcher)
+            try:
+                messages = hot.at_once(watcher.scope)
+            except Exception as error:
+                messages = None
+                # Each request may meet with it.
+                if type(error) not in told:
+                    told.add(type(error))
+                    log.exception("hot_reads_fail")
             if messages is None:
                 hand_over(watcher)
             else:
@@ -54,20 +61,6 @@ def _serves(callback: Any, hot: HotReads) -> bool:
     """Whether granian made this callback of `hot`, around which it wraps two functions."""
     cells = getattr(callback, "__closure__", None) or ()
     return any(getattr(cell.cell_contents, "__wrapped__", None) is hot for cell in cells)
-
-
-def _at_once(hot: HotReads, watcher: Any) -> tuple[Message, Message] | None:
-    try:
-        return hot.at_once(watcher.scope)
-    except Exception as error:
-        _tell(repr(error))
-        return None
-
-
-@cache
-def _tell(reason: str) -> None:
-    """Once: each request may meet with it."""
-    log.error("hot_reads_fail", reason=reason)
 
 
 def _send(messages: tuple[Message, Message], watcher: Any) -> None:

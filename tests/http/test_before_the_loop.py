@@ -17,7 +17,6 @@ from granian import _futures, asgi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from interfaces.http import before_the_loop
 from interfaces.http.before_the_loop import answer_before_the_loop
 from interfaces.http.hot import HotReads
 from tests.cli.running import a_free_port, answers, eventually, running
@@ -56,12 +55,13 @@ class Granian:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop: list[Watcher] = []
-        before_the_loop._tell.cache_clear()
         monkeypatch.setattr(futures, "_cbsched_aioschedule", lambda *_how: self.loop.append)
 
-    def ask(self, app: ASGIApp, watcher: Watcher) -> None:
+    def ask(self, app: ASGIApp, *watchers: Watcher) -> None:
         callback = futures._future_watcher_wrapper(wrapped(app, {}, {}))
-        futures._cbsched_aioschedule("loop", "context", callback)(watcher)
+        schedule = futures._cbsched_aioschedule("loop", "context", callback)
+        for watcher in watchers:
+            schedule(watcher)
 
 
 @pytest.fixture
@@ -90,8 +90,7 @@ async def test_what_is_ready_is_sent_and_the_loop_hears_nothing(granian: Granian
 async def test_all_else_is_handed_over(granian: Granian, hot: HotReads) -> None:
     answer_before_the_loop(hot)
     watchers = [Watcher(scope_of("/v1/posts")), Watcher({"type": "websocket"})]
-    for watcher in watchers:
-        granian.ask(hot, watcher)
+    granian.ask(hot, *watchers)
 
     assert granian.loop == watchers
     assert all(watcher.heard == [] for watcher in watchers)
@@ -113,8 +112,7 @@ async def test_what_fails_is_handed_over_and_told_once(granian: Granian, hot: Ho
     answer_before_the_loop(hot)
     watchers = [Watcher({"type": "http"}) for _ in range(3)]
     with capture_logs() as logged:
-        for watcher in watchers:
-            granian.ask(hot, watcher)
+        granian.ask(hot, *watchers)
 
     assert granian.loop == watchers
     assert [line["event"] for line in logged].count("hot_reads_fail") == 1
