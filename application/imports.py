@@ -306,7 +306,7 @@ async def _author(work: UnitOfWork, named: str | None) -> UserId | None:
             user = await work.users.get(UserId(UUID(named)))
         except (ValueError, UserNotFound):
             raise InvalidValue(
-                "default_author", "Nobody has this username, email address or id.", code="unknown_author"
+                "default_author", f"Nobody has {named!r} as username, email address or id.", code="unknown_author"
             ) from None
     return user.id
 

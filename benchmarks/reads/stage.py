@@ -92,6 +92,7 @@ class Stage:
             "BYLINE_DATABASE_URL": self.database_url,
             "BYLINE_REDIS_URL": self.redis_url,
             "BYLINE_DATA_DIR": str(self.folder),
+            "BYLINE_HOST_TOKENS": str(self.folder / "tokens"),
             "BYLINE_LOG_LEVEL": "warning",
         }
         command = (*GRANIAN, "--host", HOST, "--port", str(port), app)

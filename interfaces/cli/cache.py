@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
+from application.caching.tags import ALL
 from domain.errors import InvalidValue
 from domain.ids import UserId
 from domain.warmings import Ending, Warming, WarmingReport, WarmingState
@@ -112,8 +113,11 @@ def forget(
     Exit codes: 0 forgotten, or noted to be once Redis is back; 1 not (the message says why), 2 wrong usage or settings.
     """
     named = _named(posts or (), users or ())
-    for tag in _asked(context, lambda byline, actor: byline.forget_pages(named, actor=actor)):
+    forgotten = _asked(context, lambda byline, actor: byline.forget_pages(named, actor=actor))
+    for tag in forgotten:
         print_line(f"Forgotten: {tag}")
+    if forgotten == [ALL] and (posts or users):
+        err.print("Those are all pages: something named is not there, or is a user who has posts.", soft_wrap=True)
 
 
 async def _figures(byline: "UseCases", actor: "Actor") -> Mapping[str, int | float | str]:

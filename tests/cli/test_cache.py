@@ -145,7 +145,7 @@ def test_figures_are_shown(byline: Byline, shared: MemoryCache) -> None:
 def test_all_is_forgotten_unless_something_is_named(byline: Byline, shared: MemoryCache) -> None:
     before = tokens(shared, ["all"])
     done = byline("cache", "forget")
-    assert (done.exit_code, done.stdout) == (0, "Forgotten: all\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "Forgotten: all\n", "")
     assert tokens(shared, ["all"]) != before
 
 
@@ -165,6 +165,7 @@ def test_what_is_named_is_forgotten_and_nothing_else(byline: Byline, shared: Mem
 def test_where_what_is_named_is_gone_all_is_forgotten(byline: Byline, named: str) -> None:
     done = byline("cache", "forget", named, str(uuid4()))
     assert (done.exit_code, done.stdout) == (0, "Forgotten: all\n")
+    assert "something named is not there" in done.stderr
 
 
 @pytest.mark.parametrize(

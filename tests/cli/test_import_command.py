@@ -196,7 +196,7 @@ def test_a_file_that_no_job_came_of_is_discarded(byline: Byline, posts: Path) ->
     refused = byline("import", str(posts), "--default-author", "nobody")
 
     assert refused.exit_code == 1
-    assert "Nobody has this username, email address or id." in refused.stderr
+    assert "Nobody has 'nobody' as username, email address or id." in refused.stderr
     assert byline.jobs() == []
     assert byline.stored_files() == []
 

@@ -51,7 +51,7 @@ class ForgetBody(Model):
                 raise InvalidValue(name, "Name one at least, or leave it out.", code="too_short")
         some = bool(self.posts or self.users)
         if self.all is not None and self.all == some:
-            raise InvalidValue("all", "Say all, or name posts and users, not both.", code="conflict")
+            raise InvalidValue("all", "Say true, or name posts or users instead.", code="conflict")
         return self
 
     def named(self) -> Forgettable:
