@@ -10,7 +10,7 @@ from application.ports.formats import ReadLimits
 from domain.errors import InvalidValue
 from domain.import_options import ImportFormat, ImportKind
 from infrastructure.formats.rows import compared, field_names
-from infrastructure.formats.text.dialects import cells_of, dialect_of
+from infrastructure.formats.text.dialects import cells_of, dialect_of, told_delimiter
 from infrastructure.formats.text.encoding import UTF_8, encoding_of
 from infrastructure.formats.text.json_scanning import array_begin
 from infrastructure.formats.text.objects import ENTRY_KEYS
@@ -132,6 +132,9 @@ def _json(head: bytes) -> ImportFormat | None:
 
 
 def _csv(head: bytes) -> ImportFormat | None:
+    told, _ = told_delimiter(head)
+    if told:
+        return ImportFormat.CSV
     lines = head.decode(errors="replace").split("\n", 50)[:50]
     try:
         dialect = dialect_of(lines, lambda name: compared(name) in _NAMES)

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
+from shlex import quote
 from typing import TypeAlias
 
 from application.importing.row_errors import MASK
@@ -18,8 +19,8 @@ Row: TypeAlias = PostRow | UserRow
 
 BOM = b"\xef\xbb\xbf"
 
-# Of names that are compared: that takes the square of their length.
-_ALIKE_MAX = 100
+# How long a name is that a hint is given for: to compare it takes the square of its length.
+HINTED_MAX = 100
 
 # How much of a row that is longer than the limit a row error shows, in bytes.
 SHOWN_OF_OVERLONG = 1_000
@@ -62,10 +63,15 @@ def fields_are(kind: ImportKind) -> str:
 
 def alike(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the closest of `known`; empty where none is close."""
-    if len(name) > _ALIKE_MAX:
+    if len(name) > HINTED_MAX:
         return ""
     close = get_close_matches(compared(name), list(known), n=1, cutoff=0.7)
-    return f" It may be meant for {close[0]!r}: --map {name.strip()}={close[0]} says so." if close else ""
+    return f" It may be meant for {close[0]!r}: {mapping(name, close[0])} says so." if close else ""
+
+
+def mapping(name: str, field: str) -> str:
+    """The option of the command line by which a file's `name` stands for `field`."""
+    return f"--map {quote(f'{name.strip()}={field}')}"
 
 
 def instant(text: str, field: str) -> datetime:

@@ -6,7 +6,7 @@ from application.ports.formats import PostRow, UserRow
 from domain.errors import InvalidValue
 from domain.import_options import ImportKind
 from infrastructure.formats.text.csv import read_csv
-from tests.formats.reading import message, problem
+from tests.formats.reading import assert_resumes_at_every_record, message, problem
 from tests.formats.reading import read as read_file
 
 read = partial(read_file, read_csv)
@@ -16,6 +16,38 @@ read = partial(read_file, read_csv)
 def test_the_header_says_what_parts_the_cells(delimiter: bytes) -> None:
     file = b'author,title,tags\na,T,"x|y"\n'.replace(b",", delimiter)
     assert read(file)[0].parsed == PostRow("T", "a", tags=("x", "y"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~", " ", "§"])
+@pytest.mark.parametrize("told", ["sep={}\n", "SEP={}\r\n", '"sep={}"\r\n', "\ufeffsep={}\n"])
+def test_a_first_line_of_excel_names_what_parts_the_cells_and_is_no_row(told: str, delimiter: str) -> None:
+    head = told.format(delimiter) + "author,title,content\n".replace(",", delimiter)
+    file = (head + 'a,T,"x\ny"\nb,,\nc,V,\n'.replace(",", delimiter)).encode()
+    good, bad, last = records = read(file)
+    assert good.parsed == PostRow("T", "a", content="x\ny")
+    assert problem(bad) == (5, "title", "missing")
+    assert [(record.line, record.place, record.end_line) for record in records] == [(3, 3, 5), (5, 5, 6), (6, 6, 7)]
+    assert last.end == len(file.removeprefix(b"\xef\xbb\xbf"))
+    assert_resumes_at_every_record(read_csv, file)
+
+
+def test_what_excel_is_told_counts_though_other_delimiters_seem_to_fit_better() -> None:
+    assert read(b'sep=;\ntitle;author\n"T,a";b\n')[0].parsed == PostRow("T,a", "b")
+    with pytest.raises(InvalidValue, match="There is no column 'title,author'"):
+        read(b"sep=;\ntitle,author\nT,a\n")
+
+
+@pytest.mark.parametrize("line", [b"sep=", b"sep=;;", b"sep='", b'sep="', b"step=;", b"sep=;,title"])
+def test_another_first_line_is_the_header(line: bytes) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        read(line + b"\ntitle,author\nT,a\n")
+    assert refused.value.code == "unknown_column"
+
+
+@pytest.mark.parametrize("file", [b"sep=;", b"sep=;\n", b"sep=;\r\n"])
+def test_a_file_that_says_only_what_parts_its_cells_lacks_its_header(file: bytes) -> None:
+    with pytest.raises(InvalidValue, match="lacks the column 'title'"):
+        read(file)
 
 
 def test_empty_cells_are_absent_and_the_row_is_shown_as_it_came() -> None:
@@ -80,7 +112,12 @@ def test_a_quote_open_at_the_end_of_the_file_costs_one_row() -> None:
         (b"author\n", "missing_column", "title"),
         (b"title,author,titel\n", "unknown_column", "titel"),
         (b"title,author,\n", "unknown_column", "''"),
-        (b"title,author,titel\n", "unknown_column", "--map titel=title"),
+        (b"title,author,titel\n", "unknown_column", "It may be meant for 'title': --map titel=title says so."),
+        (b"headline,author\n", "unknown_column", "If it is meant for 'title', --map headline=title says so;"),
+        (b" Top line ,author\n", "unknown_column", "--map 'Top line=title' says so; --map 'Top line=' leaves it out."),
+        (b"title,colour\n", "unknown_column", "'colour'. --map colour= leaves it out. The columns"),
+        (b"headline,Title,author\n", "unknown_column", "'headline'. --map headline= leaves it out. The columns"),
+        (b"title,author,\n", "unknown_column", "There is no column ''. The columns"),
         (b"title,author,Views,views\n", "repeated_column", "views"),
         (b"title,author,title\n", "repeated_column", "title"),
         (b"title,author,\xff\n", "bad_encoding", "UTF-8"),

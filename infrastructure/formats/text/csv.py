@@ -1,5 +1,6 @@
 """CSV after RFC 4180: a header, then a record a row, whose quoted cells may hold line breaks. Cells are parted by
-commas, semicolons, tabs or pipes and quoted with `"` or `'`, as the beginning of the file shows."""
+commas, semicolons, tabs or pipes and quoted with `"` or `'`, as the beginning of the file shows; or by what a first
+line of Excel's (`sep=;`) names."""
 
 import csv
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ def read_csv(file: BinaryIO, shape: FileShape, *, start: Checkpoint) -> Reading:
 def _records(text: Text, shape: FileShape, start: Checkpoint) -> Iterator[Record]:
     header = Header.of(text, shape)
     longest = shape.limits.max_row_bytes
-    rows = _Rows(text, header, start if start.offset else Checkpoint(header.end, 2), longest)
+    rows = _Rows(text, header, start if start.offset else header.first, longest)
     while True:
         try:
             yield from rows.sound()

@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 from application.ports.formats import FileShape
 from domain.errors import InvalidValue
-from infrastructure.formats.rows import alike, compared, field_names, fields_are, renamings, required_names
+from domain.import_options import ImportKind
+from domain.imports import Checkpoint
+from infrastructure.formats.rows import (
+    HINTED_MAX,
+    alike,
+    compared,
+    field_names,
+    fields_are,
+    mapping,
+    renamings,
+    required_names,
+)
 from infrastructure.formats.text.cells import Cells, Named
-from infrastructure.formats.text.dialects import Dialect, cells_of, dialect_of
+from infrastructure.formats.text.dialects import DELIMITERS, Dialect, cells_of, dialect_of, told_delimiter
 from infrastructure.formats.text.error_files import row_of
 from infrastructure.formats.text.objects import ENTRY_KEYS, Objects, Read
 from infrastructure.formats.text.sources import Text
@@ -18,37 +29,40 @@ _LOOKED_AT_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`end` is where the first record begins. `read` makes a row of `width` cells; it never raises."""
+    """`first` is where the first record begins. `read` makes a row of `width` cells; it never raises."""
 
     dialect: Dialect
     width: int
-    end: int
+    first: Checkpoint
     read: Callable[[list[str]], Read]
 
     @classmethod
     def of(cls, text: Text, shape: FileShape) -> "Header":
         """Raises InvalidValue, unless the columns are those of the kind, or those of an error file."""
-        line, feed, _ = text.head.partition(b"\n")
+        told, begin = told_delimiter(text.head)
+        line, feed, _ = text.head[begin:].partition(b"\n")
         if text.damage is not None and not feed:
             raise InvalidValue("file", text.damage.message, code=text.damage.code)
         try:
             header = line.decode()
         except UnicodeDecodeError:
             raise InvalidValue("file", "The header is not UTF-8.", code="bad_encoding") from None
-        following = text.head[len(line) + 1 : len(line) + _LOOKED_AT_BYTES].decode(errors="replace")
+        end = begin + len(line) + len(feed)
+        following = text.head[end : end + _LOOKED_AT_BYTES].decode(errors="replace")
         renamed = renamings(shape)
         known = {compared(name) for name in (*field_names(shape.kind), *renamed, *ENTRY_KEYS)}
         try:
-            dialect = dialect_of([header, *following.split("\n")], lambda name: compared(name) in known)
+            lines = [header, *following.split("\n")]
+            dialect = dialect_of(lines, lambda name: compared(name) in known, told or DELIMITERS)
             columns = cells_of(header, dialect)
         except csv.Error as error:
             raise InvalidValue("file", f"The header cannot be read: {error}.", code="bad_header") from None
-        end = len(line) + len(feed)
+        first = Checkpoint(end, 3 if told else 2)
         entry = [compared(column) for column in columns]
         if sorted(entry) == sorted(ENTRY_KEYS):
-            return cls(dialect, len(columns), end, _entries(shape, entry.index("row")))
+            return cls(dialect, len(columns), first, _entries(shape, entry.index("row")))
         names = _names(shape, columns, renamed)
-        return cls(dialect, len(names), end, _rows(shape, names))
+        return cls(dialect, len(names), first, _rows(shape, names))
 
 
 def _rows(shape: FileShape, names: Sequence[str]) -> Callable[[list[str]], Read]:
@@ -68,7 +82,9 @@ def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str])
     for column in columns:
         field = known.get(compared(column))
         if field is None:
-            told = f"There is no column {column[:100]!r}.{alike(column, field_names(shape.kind))}"
+            named = {known.get(compared(each)) for each in columns}
+            lacking = [name for name in required_names(shape.kind) if name not in named]
+            told = f"There is no column {column[:100]!r}.{_meant(column, shape.kind, lacking)}"
             raise InvalidValue("file", f"{told} {fields_are(shape.kind)}", code="unknown_column")
         if field and field in names:
             raise InvalidValue("file", f"The header names the column {field!r} twice.", code="repeated_column")
@@ -78,3 +94,16 @@ def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str])
             told = f"The header lacks the column {name!r}."
             raise InvalidValue("file", f"{told} {fields_are(shape.kind)}", code="missing_column")
     return names
+
+
+def _meant(column: str, kind: ImportKind, lacking: Sequence[str]) -> str:
+    """What may be said of a column that nobody knows; empty where no option can name it."""
+    name = column.strip()
+    if close := alike(name, field_names(kind)):
+        return close
+    if not name or not name.isprintable() or len(name) > HINTED_MAX:
+        return ""
+    left_out = f"{mapping(name, '')} leaves it out."
+    if not lacking:
+        return f" {left_out}"
+    return f" If it is meant for {lacking[0]!r}, {mapping(name, lacking[0])} says so; {left_out}"
