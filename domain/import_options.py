@@ -34,6 +34,9 @@ class ImportFormat(StrEnum):
 ARCHIVES = frozenset({ImportFormat.WXR, ImportFormat.GHOST, ImportFormat.STACKEXCHANGE})
 """They hold posts, so that nobody need say it."""
 
+EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
+"""Each of their records begins a line."""
+
 
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
 

@@ -35,6 +35,9 @@ DEATHS_MAX = 100
 """Of workers, one after the other, in one place: where not even passing the row over helps, or it cannot be read, the
 job fails. So many, as kills from outside shall not fail it."""
 
+MEND_FIRST = "Mend the file or its options, and import it again."
+"""What the error of a job ends with that would fail the same way however often it is resumed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -216,6 +219,11 @@ class ImportJob:
         return self.state in (ImportState.SUCCEEDED, ImportState.COMPLETED_WITH_ERRORS)
 
     @property
+    def is_refused(self) -> bool:
+        """Failed for its file or its options: to resume it is of no use."""
+        return self.state is ImportState.FAILED and (self.error or "").endswith(MEND_FIRST)
+
+    @property
     def has_too_many_errors(self) -> bool:
         return self.options.max_errors is not None and self.tally.failed - self.forgiven > self.options.max_errors
 
@@ -273,6 +281,10 @@ class ImportJob:
     def failed(self, reason: str, *, at: datetime) -> Self:
         """The job as a whole cannot go on; what was committed stays, and is counted."""
         return replace(self, state=ImportState.FAILED, error=reason, finished_at=at, lease_until=None)
+
+    def refused(self, reason: str, *, at: datetime) -> Self:
+        """Failed for its file or its options."""
+        return self.failed(f"{reason} {MEND_FIRST}", at=at)
 
     def cancelled(self, *, at: datetime) -> Self:
         """At once where nobody has it, else as soon as its worker is done with its chunk; itself where that was asked

@@ -17,7 +17,7 @@ from application.ports.services import HtmlCleaner, Slugger
 from application.ports.work import UnitOfWork
 from domain.errors import Conflict
 from domain.ids import PostId, UserId
-from domain.import_options import ImportFormat, ImportKind, OnConflict, Publish
+from domain.import_options import EACH_A_LINE, ImportKind, OnConflict, Publish
 from domain.imports import ImportJob, RowError, Tally
 from domain.posts import (
     EXTERNAL_ID_MAX,
@@ -39,9 +39,6 @@ from domain.posts import (
 from domain.text import checked_line
 
 Key = tuple[str, str]
-
-_EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
-
 
 # An enumeration's members take a while to be found, for millions of rows.
 _HTML, _MARKDOWN, _POST = ContentFormat.HTML, ContentFormat.MARKDOWN, PostType.POST
@@ -218,7 +215,7 @@ class PostRows:
         file = f"file:{self.job.file_hash}"
         if external_id:
             return file, (file, external_id)
-        place = f"line:{record.place}" if self.job.format in _EACH_A_LINE else f"row:{record.place}"
+        place = f"line:{record.place}" if self.job.format in EACH_A_LINE else f"row:{record.place}"
         key = (source, f"{file}:{place}") if source else (file, place)
         return key[0], key
 

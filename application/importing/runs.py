@@ -12,7 +12,7 @@ from application.importing.posts import PostRows
 from application.importing.rows import ImportLimits, RowIds, RowsOfKind
 from application.importing.turns import Turns
 from application.importing.users import UserRows
-from application.importing.writing import PAUSES_S, Cancelled, Defective, Stopped, Unreadable, Writing
+from application.importing.writing import PAUSES_S, Cancelled, Defective, Refused, Stopped, Unreadable, Writing
 from application.ports.formats import Formats
 from application.ports.imports import PackPosts
 from application.ports.services import BlobStorage, Clock, HtmlCleaner, Ids, PasswordHasher, Slugger
@@ -100,7 +100,7 @@ class RunImport:
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
         if claim.lacks_author:
             reason = "The default author is gone."
-            return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))
+            return await self._settle(job, lambda stored: stored.refused(reason, at=self.clock.now()))
         write = Writing(
             self.begin,
             self.blobs,
@@ -120,6 +120,9 @@ class RunImport:
             return await self._settle(job, self._released)
         except Cancelled:
             return await self._settle(job, lambda stored: stored.stopped(at=self.clock.now()))
+        except Refused as error:
+            reason = str(error)
+            return await self._settle(job, lambda stored: stored.refused(reason, at=self.clock.now()))
         except (Unreadable, Defective) as error:
             reason = str(error)
             return await self._settle(job, lambda stored: stored.failed(reason, at=self.clock.now()))

@@ -47,6 +47,10 @@ class Unreadable(Exception):
     """The file as a whole. `str` says why, fit for the operator."""
 
 
+class Refused(Exception):
+    """The file as a whole or an option, and always again. `str` says why, fit for the operator."""
+
+
 class Defective(Exception):
     """Something of ours, not of the rows'. `str` says what is known of it, fit for the operator."""
 
@@ -105,8 +109,8 @@ class Writing:
     async def __call__(self, relax: Callable[[], None] = lambda: None) -> None:
         """All that is left, or up to where too many rows have failed. `relax` is told when no caution is called for.
 
-        Raises Unreadable, Defective, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database cannot be
-        written for seconds.
+        Raises Unreadable, Refused, Defective, Cancelled, Stopped, LeaseLost; Busy and Unavailable where the database
+        cannot be written for seconds.
         """
         with self.thread:
             if self.job.parent_id is not None:
@@ -204,14 +208,16 @@ class Writing:
             yield file
 
     def _steps(self, file: BinaryIO, rows_max: int) -> Iterator[Record | Chunk[Any]]:
-        """Of `Chunks`. Blocking. Raises Unreadable."""
+        """Of `Chunks`. Blocking. Raises Unreadable, Refused."""
         job = self.job
         shape = FileShape(job.kind, self.limits.reading, job.options.columns)
         try:
             reading = self.formats.reader(job.format)(file, shape, start=job.checkpoint)
             yield from Chunks(reading, self.rows, self.limits, rows_max, self.only, job.caution.is_quarantine)
         except InvalidValue as error:
-            raise Unreadable(error.message) from None
+            # A limit may be raised.
+            failure = Unreadable if error.code == "too_compressed" else Refused
+            raise failure(error.message) from None
         except TooLarge as error:
             raise Unreadable(str(error)) from None
         except OSError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from domain.import_options import ImportKind
+from domain.import_options import EACH_A_LINE, ImportFormat, ImportKind
 from domain.imports import ImportJob, ImportState, RowError
 from interfaces.cli.console import out, plain, print_line, print_table, safe
 
@@ -42,25 +42,25 @@ async def report(byline: "UseCases", job: ImportJob, *, actor: "Actor") -> None:
         out.print("[bold]This was a dry run: nothing was changed.[/]")
     if job.tally.failed:
         first = await byline.list_import_errors(job.id, after=0, limit=FIRST_ERRORS, actor=actor)
-        print_table(error_table(error for _, error in first))
+        print_table(error_table((error for _, error in first), job.format))
         if job.tally.failed > len(first):
             print_line(f"These are the first {len(first)} of {job.tally.failed:,} rows that failed.")
         print_line(f"All of them, to be mended:   byline imports errors {job.id} --output failed.csv")
         print_line(f"Once they are mended:        byline import failed.csv --kind {job.kind}")
         if not job.options.dry_run:
             print_line(f"Try them again as they are:  byline imports retry {job.id}")
-    if job.state in (ImportState.FAILED, ImportState.CANCELLED):
+    if job.state in (ImportState.FAILED, ImportState.CANCELLED) and not job.is_refused:
         print_line(f"Go on from there:            byline imports resume {job.id}")
 
 
-def error_table(errors: Iterable[RowError]) -> Table:
+def error_table(errors: Iterable[RowError], form: ImportFormat) -> Table:
     table = Table()
     table.add_column("Line", justify="right", no_wrap=True)
     table.add_column("Field", overflow="fold")
     table.add_column("Code", overflow="fold")
     table.add_column("What is wrong", overflow="fold")
     for error in errors:
-        table.add_row(str(error.line), safe(error.field or ""), safe(error.code), safe(error.message))
+        table.add_row(_where(error, form), safe(error.field or ""), safe(error.code), safe(error.message))
     return table
 
 
@@ -154,6 +154,11 @@ def job_json(job: ImportJob) -> dict[str, Any]:
         "parent_id": job.parent_id and str(job.parent_id),
         "revision": job.revision,
     }
+
+
+def _where(error: RowError, form: ImportFormat) -> str:
+    """All rows of an array may be in one line."""
+    return str(error.line) if form in EACH_A_LINE else f"{error.line}, row {error.place}"
 
 
 def _reasons(job: ImportJob) -> str:

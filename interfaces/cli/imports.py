@@ -196,14 +196,14 @@ def _asked(context: typer.Context, ask: Callable[["UseCases", "Actor"], Awaitabl
 
 
 async def _tabulate(byline: "UseCases", name: str, limit: int, *, actor: "Actor") -> None:
-    import_id = await named(byline, name, actor=actor)
-    found = await byline.list_import_errors(import_id, after=0, limit=limit + 1, actor=actor)
+    job = await byline.show_import(await named(byline, name, actor=actor), actor=actor)
+    found = await byline.list_import_errors(job.id, after=0, limit=limit + 1, actor=actor)
     if not found:
         err.print("No row failed.")
         return
-    print_table(error_table(error for _, error in found[:limit]))
+    print_table(error_table((error for _, error in found[:limit]), job.format))
     if len(found) > limit:
-        print_line(f"These are the first {limit:,}. All of them: byline imports errors {import_id} --output failed.csv")
+        print_line(f"These are the first {limit:,}. All of them: byline imports errors {job.id} --output failed.csv")
 
 
 async def _export(byline: "UseCases", name: str, form: ImportFormat, output: Path | None, *, actor: "Actor") -> None:

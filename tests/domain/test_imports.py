@@ -160,6 +160,13 @@ def test_a_resumed_job_may_have_as_many_errors_again() -> None:
     assert job.resumed() is job
 
 
+def test_a_refused_job_is_one_that_failed_and_says_that_its_file_is_to_be_mended() -> None:
+    refused = a_running_job().refused("There is no column 'x'.", at=NOON)
+    assert (refused.state, refused.is_refused, refused.finished_at) == (ImportState.FAILED, True, NOON)
+    assert refused.error == "There is no column 'x'. Mend the file or its options, and import it again."
+    assert [job.is_refused for job in (FAILED, CANCELLED, SUCCEEDED, refused.resumed())] == [False] * 4
+
+
 def test_bytes_done_follow_the_file_and_are_all_of_it_only_at_the_end() -> None:
     job = a_running_job()
     assert job.bytes_done == 0

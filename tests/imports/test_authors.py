@@ -188,7 +188,7 @@ async def test_a_job_whose_default_author_is_gone_fails_as_a_whole(place: Place)
     assert failed == await place.job(job.id)
     assert (failed.state, failed.error, failed.tally) == (
         ImportState.FAILED,
-        "The default author is gone.",
+        "The default author is gone. Mend the file or its options, and import it again.",
         Tally(),
     )
 

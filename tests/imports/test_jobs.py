@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gzip
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-from application.ports.formats import Reader, Reading, Record
+from application.ports.formats import Reader, Reading, ReadLimits, Record
 from benchmarks.make_archive import Plan, archive
 from domain.errors import Busy, ImportNotFound
 from domain.ids import ImportId
@@ -100,6 +101,7 @@ async def test_a_file_that_is_gone_fails_the_job(place: Place) -> None:
     await place.blobs.delete(job.blob_key)
     job = await place.run_import()(job.id)
     assert (job.state, job.error) == (ImportState.FAILED, "The uploaded file is gone.")
+    assert not job.is_refused
     assert job == await place.job(job.id)
 
 
@@ -108,6 +110,22 @@ async def test_a_file_that_is_not_of_its_format_fails_the_job(place: Place) -> N
     assert (job.state, job.tally) == (ImportState.FAILED, Tally())
     assert job.error
     assert job.error.startswith("There is no column 'autor'.")
+    assert job.is_refused
+
+
+@pytest.mark.parametrize("limits", [ReadLimits(100_000, max_ratio=2), ReadLimits(100_000, max_text_bytes=1_000)])
+async def test_a_file_past_a_limit_fails_the_job_and_is_gone_on_with_where_that_is_raised(
+    place: Place, limits: ReadLimits
+) -> None:
+    rows = lines(*(titled("T", content="x" * 90_000) for _ in range(20)))
+    job = await place.upload(gzip.compress(rows))
+    run = place.run_import()
+
+    failed = await replace(run, limits=replace(run.limits, reading=limits))(job.id)
+    assert (failed.state, failed.is_refused) == (ImportState.FAILED, False)
+
+    await place.change(job.id, lambda job: job.resumed())
+    assert (await run(job.id)).tally == Tally(created=20)
 
 
 async def test_a_file_that_the_disk_cannot_read_fails_the_job(place: Place, tmp_path: Path) -> None:
