@@ -94,6 +94,26 @@ async def test_a_broken_row_is_mended_as_its_text(place: Place) -> None:
 
 
 @FORMS
+async def test_a_line_of_a_csv_that_could_not_be_taken_apart_is_mended_as_an_object(
+    place: Place, form: ImportFormat
+) -> None:
+    job = await place.imported(b'title,author\nT,ann,x\n"U"V,ann\n', form=ImportFormat.CSV)
+    file = await exported(place, job, form)
+    assert [(error.code, error.row) for error in await place.errors(job.id)] == [
+        ("wrong_width", "T,ann,x"),
+        ("bad_csv", '"U"V,ann'),
+    ]
+
+    as_line = await place.imported(mended(file, form, lambda _: "T,ann"), form=form)
+    assert as_line.tally == Tally(failed=2)
+    assert {error.code for error in await place.errors(as_line.id)} == {"bad_json"}
+
+    as_object = await place.imported(mended(file, form, lambda row: {"title": str(row), "author": "ann"}), form=form)
+    assert as_object.tally == Tally(created=2)
+    assert {post.title for post in await place.posts()} == {"T,ann,x", '"U"V,ann'}
+
+
+@FORMS
 async def test_secrets_of_users_are_not_exported_and_must_be_given_again(place: Place, form: ImportFormat) -> None:
     rows = [named("cleo", password=PASSWORD, website="nowhere"), named("no name", email="x@example.org", bio="x")]
     job = await place.imported(lines(*rows), kind=ImportKind.USERS)
