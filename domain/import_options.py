@@ -37,7 +37,6 @@ ARCHIVES = frozenset({ImportFormat.WXR, ImportFormat.GHOST, ImportFormat.STACKEX
 EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
 """Each of their records begins a line."""
 
-
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
 
 

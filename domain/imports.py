@@ -36,7 +36,8 @@ DEATHS_MAX = 100
 job fails. So many, as kills from outside shall not fail it."""
 
 MEND_FIRST = "Mend the file or its options, and import it again."
-"""What the error of a job ends with that would fail the same way however often it is resumed."""
+"""What the error of a job ends with that would fail the same way however often it is resumed. Jobs that are stored are
+known by it: it does not change."""
 
 
 @dataclass(frozen=True, slots=True)

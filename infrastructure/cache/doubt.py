@@ -2,8 +2,9 @@
 
 import time
 
-DOUBT_S = 3.0
-"""Twice as long as it takes to try again to connect."""
+DOUBT_S = 10.0
+"""Much longer than an attempt to connect and the pause before the next one take, each of which renews it; and where the
+process that missed something has ended, than the outbox takes to repair it."""
 
 
 class Doubt:
@@ -16,7 +17,13 @@ class Doubt:
 
     def arise(self) -> None:
         self._until[0] = time.monotonic() + DOUBT_S
+        # Whoever stood still in between may have put an older moment into the place of another's.
+        while self._left() < DOUBT_S / 2:
+            self._until[0] = time.monotonic() + DOUBT_S
 
     def __bool__(self) -> bool:
         # What was written before the machine was started again may lie far ahead.
-        return 0.0 < self._until[0] - time.monotonic() <= DOUBT_S
+        return 0.0 < self._left() <= 2 * DOUBT_S
+
+    def _left(self) -> float:
+        return self._until[0] - time.monotonic()

@@ -94,6 +94,8 @@ class Link:
                 await keeping
         waiting, self._waiting = self._waiting, []
         _tell(waiting, False)
+        if self.missed:
+            self._doubt.arise()
         if self.wire is not None:
             self.wire.drop()
 

@@ -87,6 +87,8 @@ def stats(
     print_table(_table({name: _told(value) for name, value in shared.items()}))
     if shared.get("connected") == 0:
         err.print("Redis is away. Reads go to the database, and all is well once it is back.")
+    elif shared.get("in_doubt"):
+        err.print("Redis was not told of a write of this host, which reads past it until some seconds after it is.")
 
 
 @cache.command(

@@ -67,6 +67,14 @@ def test_a_host_has_its_doubt_in_common(tmp_path: Path, monkeypatch: pytest.Monk
     assert not tokens.doubt
 
 
+def test_an_older_doubt_does_not_take_the_place_of_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = SharedHostTokens(tmp_path / "tokens")
+    moments = iter([100.0, *[200.0] * 5])  # it stood still between looking at the clock and writing
+    monkeypatch.setattr(doubt, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    tokens.doubt.arise()
+    assert tokens.doubt
+
+
 def test_a_doubt_of_before_the_machine_started_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = SharedHostTokens(tmp_path / "tokens")
     tokens.doubt.arise()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
@@ -172,9 +173,22 @@ async def test_doubt_lasts_for_as_long_as_something_is_missed(
     arisen: list[float] = []
     monkeypatch.setattr(Doubt, "arise", lambda _: arisen.append(time.monotonic()))
     await until(lambda: len(arisen) >= 3)
+    assert all(later - earlier < doubt.DOUBT_S / 2 for earlier, later in pairwise(arisen))
     await pipe.open()
     await until(lambda: cache._link.wire is not None)
     assert not cache._link.missed
+
+
+async def test_whoever_ends_with_something_missed_leaves_its_host_in_doubt(pipe: Pipe) -> None:
+    shared = Doubt()
+    cache = RedisCache(pipe.url, host_id="here", deadline_s=DEADLINE_S, connect_s=DEADLINE_S, doubt=shared)
+    await cache.open()
+    await pipe.cut()
+    with pytest.raises(Unavailable):
+        await cache.forget(TAGS)
+    shared._until[0] = 0.0  # it has passed meanwhile
+    await cache.close()
+    assert shared
 
 
 async def test_a_connection_may_take_longer_than_a_command(pipe: Pipe) -> None:

@@ -60,7 +60,8 @@ class Slots:
 
 
 class GivenDoubt(Doubt):
-    """It passes when the process that it arose in has caught up, and is there where the explorer says so."""
+    """It passes when the process that it arose in has caught up, and is there where the explorer says so. The real one
+    passes with time: the explorer takes for granted that each attempt to connect renews it soon enough."""
 
     def __init__(self) -> None:
         self.has_arisen = False

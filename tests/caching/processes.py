@@ -145,13 +145,15 @@ class Process:
             case _:
                 raise ValueError(step)
         self.loop.settle()
-        if self.cache._link.wire is not None and not self.cache._link.missed:
+        if self.cache._link.wire is not None:
+            assert not self.cache._link.missed
             self.doubt.has_arisen = False
         # In whichever order those who waited for the same connection were told.
         self.effects.acknowledged.sort()
         self.effects.unforgotten.sort()
         # Nobody looks at the host's tokens but whoever begins.
         self.host.table.clear()
+        self.doubt.is_there = False
         CHANCE.luck = 0.0
         self.line.skip_unawaited()
         if self._broken is not None:

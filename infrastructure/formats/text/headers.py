@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from application.ports.formats import FileShape
 from domain.errors import InvalidValue
-from domain.import_options import ImportKind
 from domain.imports import Checkpoint
 from infrastructure.formats.rows import (
     HINTED_MAX,
@@ -83,8 +82,9 @@ def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str])
         field = known.get(compared(column))
         if field is None:
             named = {known.get(compared(each)) for each in columns}
-            lacking = [name for name in required_names(shape.kind) if name not in named]
-            told = f"There is no column {column[:100]!r}.{_meant(column, shape.kind, lacking)}"
+            free = [name for name in field_names(shape.kind) if name not in named]
+            lacking = [name for name in required_names(shape.kind) if name in free]
+            told = f"There is no column {column[:100]!r}.{_meant(column, free, lacking)}"
             raise InvalidValue("file", f"{told} {fields_are(shape.kind)}", code="unknown_column")
         if field and field in names:
             raise InvalidValue("file", f"The header names the column {field!r} twice.", code="repeated_column")
@@ -96,10 +96,10 @@ def _names(shape: FileShape, columns: Sequence[str], renamed: Mapping[str, str])
     return names
 
 
-def _meant(column: str, kind: ImportKind, lacking: Sequence[str]) -> str:
-    """What may be said of a column that nobody knows; empty where no option can name it."""
+def _meant(column: str, free: Sequence[str], lacking: Sequence[str]) -> str:
+    """What may be said of a column that nobody knows; empty where no option can name it. `free`: fields without one."""
     name = column.strip()
-    if close := alike(name, field_names(kind)):
+    if close := alike(name, free):
         return close
     if not name or not name.isprintable() or len(name) > HINTED_MAX:
         return ""
