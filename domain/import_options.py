@@ -38,8 +38,6 @@ EACH_A_LINE = frozenset({ImportFormat.CSV, ImportFormat.NDJSON})
 """Each of their records begins a line."""
 
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
-
-
 _COMPRESSED = frozenset({".gz", ".zst", ".zstd"})
 
 

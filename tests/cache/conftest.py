@@ -6,11 +6,17 @@ import pytest
 from redis.asyncio import Redis
 
 from domain.errors import Unavailable
+from infrastructure.cache import doubt
 from infrastructure.cache.redis import RedisCache
 from tests.cache.pipes import Pipe, piped
 
 TAGS = ("post:1", "all")
 DEADLINE_S = 0.25
+
+
+@pytest.fixture(autouse=True)
+def _doubts_pass_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doubt, "DOUBT_S", 1.5)
 
 
 @pytest.fixture

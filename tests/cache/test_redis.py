@@ -11,8 +11,7 @@ from redis.asyncio import Redis
 from application.caching.tags import ALL
 from application.ports.cache import Look
 from domain.errors import Unavailable
-from infrastructure.cache import doubt
-from infrastructure.cache.doubt import Doubt
+from infrastructure.cache.doubt import DOUBT_S, Doubt
 from infrastructure.cache.link import MISSED_AT_MOST
 from infrastructure.cache.redis import RedisCache
 from tests.cache.conftest import DEADLINE_S, TAGS, is_away_at_once
@@ -137,10 +136,7 @@ async def test_while_redis_hangs_only_the_first_wait_to_forget_and_not_as_long_a
     await cache.close()
 
 
-async def test_what_one_process_of_a_host_could_not_forget_no_other_reads(
-    pipe: Pipe, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doubt, "DOUBT_S", 1.0)
+async def test_what_one_process_of_a_host_could_not_forget_no_other_reads(pipe: Pipe, redis_url: str) -> None:
     shared = Doubt()
     cut_off = RedisCache(pipe.url, host_id="here", deadline_s=DEADLINE_S, connect_s=DEADLINE_S, doubt=shared)
     other = RedisCache(redis_url, host_id="here", deadline_s=5.0, doubt=shared)
@@ -173,7 +169,7 @@ async def test_doubt_lasts_for_as_long_as_something_is_missed(
     arisen: list[float] = []
     monkeypatch.setattr(Doubt, "arise", lambda _: arisen.append(time.monotonic()))
     await until(lambda: len(arisen) >= 3)
-    assert all(later - earlier < doubt.DOUBT_S / 2 for earlier, later in pairwise(arisen))
+    assert all(later - earlier < DOUBT_S / 2 for earlier, later in pairwise(arisen))
     await pipe.open()
     await until(lambda: cache._link.wire is not None)
     assert not cache._link.missed
