@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from application.importing.ahead import ahead, ahead_in_thread
 from application.importing.refusals import speakable
 from application.importing.rows import Chunk, Chunks, ImportLimits, Met, Outcome, Places, Plan, RowsOfKind, unexpected
-from application.ports.formats import FileShape, Formats, Record, RowProblem
+from application.ports.formats import FileShape, Formats, Record, RowProblem, TooCompressed
 from application.ports.services import BlobStorage, Clock
 from application.ports.work import BeginWork, UnitOfWork
 from domain.errors import (
@@ -214,12 +214,10 @@ class Writing:
         try:
             reading = self.formats.reader(job.format)(file, shape, start=job.checkpoint)
             yield from Chunks(reading, self.rows, self.limits, rows_max, self.only, job.caution.is_quarantine)
-        except InvalidValue as error:
-            # A limit may be raised.
-            failure = Unreadable if error.code == "too_compressed" else Refused
-            raise failure(error.message) from None
-        except TooLarge as error:
+        except (TooLarge, TooCompressed) as error:
             raise Unreadable(str(error)) from None
+        except InvalidValue as error:
+            raise Refused(error.message) from None
         except OSError as error:
             raise Unreadable(f"The uploaded file cannot be read: {error.strerror}.") from error
 

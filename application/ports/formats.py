@@ -8,9 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from domain.errors import InvalidValue
 from domain.import_options import ImportFormat, ImportKind
 from domain.imports import Checkpoint, RowError
 from domain.posts import ContentFormat, PostStatus, PostType
+
+
+class TooCompressed(InvalidValue):
+    """A file grows beyond its limit as it is decompressed; as other limits, this one may be raised."""
+
+    def __init__(self, *, max_ratio: int) -> None:
+        super().__init__(
+            "file",
+            f"It grows to more than {max_ratio} times its size as it is decompressed, which is the limit.",
+            code="too_compressed",
+        )
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from typing import BinaryIO, Protocol
 
 import zstandard
 
-from application.ports.formats import ReadLimits, RowProblem
-from domain.errors import InvalidValue, TooLarge
+from application.ports.formats import ReadLimits, RowProblem, TooCompressed
+from domain.errors import TooLarge
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -143,17 +143,13 @@ class Unpacked:
 
 
 def check_ratio(text_bytes: int, stored_bytes: int, limits: ReadLimits) -> None:
-    """Raises InvalidValue."""
+    """Raises TooCompressed."""
     if text_bytes > limits.max_ratio * stored_bytes:
-        raise InvalidValue(
-            "file",
-            f"It grows to more than {limits.max_ratio} times its size as it is decompressed, which is the limit.",
-            code="too_compressed",
-        )
+        raise TooCompressed(max_ratio=limits.max_ratio)
 
 
 def check_declared(file: BinaryIO, limits: ReadLimits) -> None:
-    """What the file itself says of its size, decompressed. Raises TooLarge and InvalidValue past the limits."""
+    """What the file itself says of its size, decompressed. Raises TooLarge and TooCompressed past the limits."""
     size = file.seek(0, SEEK_END)
     file.seek(0)
     head = file.read(_ZSTD_HEADER_MOST)

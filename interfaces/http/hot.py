@@ -44,7 +44,7 @@ class HotReads:
             await self.app(scope, receive, send)
             return
         local = self._local or self._open()
-        representations = local.get(scope.get("raw_path", b"") + b"?" + scope["query_string"])
+        representations = local.get(_url(scope))
         if representations is None:
             await self._read(local, asked, scope, receive, send)
         elif not await self._answer(representations, asked, scope["method"], send):
@@ -56,7 +56,7 @@ class HotReads:
         asked = None if local is None else _asked(scope)
         if local is None or asked is None:
             return None
-        representations = local.get(scope.get("raw_path", b"") + b"?" + scope["query_string"])
+        representations = local.get(_url(scope))
         if representations is None:
             return None
         encodings, _, _ = asked
@@ -123,7 +123,7 @@ class HotReads:
         link = links(scope, page) if isinstance(page, ListPage) else None
         representations = Representations(page, PUBLIC, link)
         if local.is_on:
-            local.keep(raw_path + b"?" + query, address.name, representations, stamp, epoch)
+            local.keep(_url(scope), address.name, representations, stamp, epoch)
         if was_kept:
             if not await self._answer(representations, asked, scope["method"], send):
                 await self.app(scope, receive, send)
@@ -137,6 +137,12 @@ class HotReads:
             note(scope, scope["method"], status, perf_counter() - began, route=address.route)
         else:
             await self.app(scope, receive, send)
+
+
+def _url(scope: Scope) -> bytes:
+    """By which L1 keeps it: as it was sent, with a question mark in any case."""
+    url: bytes = scope.get("raw_path", b"") + b"?" + scope["query_string"]
+    return url
 
 
 def _asked(scope: Scope) -> _Asked | None:

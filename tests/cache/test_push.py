@@ -22,12 +22,6 @@ TRUST_S = 0.4
 
 
 @pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    async with piped(redis_url) as pipe:
-        yield pipe
-
-
-@pytest.fixture
 async def host(pipe: Pipe) -> AsyncIterator[LocalHostTokens]:
     """That listens through the pipe."""
     host = LocalHostTokens()

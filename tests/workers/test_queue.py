@@ -1,5 +1,6 @@
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 
 import pytest
 from pydantic_core import Url
@@ -84,12 +85,18 @@ async def test_what_is_closed_is_away(redis_url: str) -> None:
         await queue.ping()
 
 
-async def test_who_is_cancelled_while_waking_is_cancelled(redis_url: str) -> None:
-    for steps in range(40):
-        queue = await opened(redis_url)
+async def wakes_under_way(url: str) -> AsyncIterator[tuple[int, ArqQueue, asyncio.Task[None]]]:
+    """Each as many turns of the loop after it began, which is told too."""
+    for turns in range(40):
+        queue = await opened(url)
         waking = asyncio.create_task(queue.wake("a.topic", "a key"))
-        for _ in range(steps):
+        for _ in range(turns):
             await asyncio.sleep(0)
+        yield turns, queue, waking
+
+
+async def test_who_is_cancelled_while_waking_is_cancelled(redis_url: str) -> None:
+    async for _, queue, waking in wakes_under_way(redis_url):
         at_work = waking.cancel()
         await asyncio.wait([waking], timeout=BOUND_S)
         assert waking.cancelled() is at_work
@@ -97,14 +104,10 @@ async def test_who_is_cancelled_while_waking_is_cancelled(redis_url: str) -> Non
 
 
 async def test_closing_in_the_middle_of_a_wake_leaves_no_connection(redis_url: str) -> None:
-    for steps in range(40):
-        queue = await opened(redis_url)
-        waking = asyncio.create_task(queue.wake("a.topic", "a key"))
-        for _ in range(steps):
-            await asyncio.sleep(0)
+    async for turns, queue, waking in wakes_under_way(redis_url):
         await queue.close()
         await asyncio.wait([waking], timeout=BOUND_S)
-        assert steps == 0 or waking.exception() is None
+        assert turns == 0 or waking.exception() is None
     gc.collect()  # an unclosed connection would warn here
 
 
